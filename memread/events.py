@@ -1,0 +1,117 @@
+"""Everything that happens in a reading, as a closed union of frozen structs.
+
+The driver emits them in one order; the journal stores those it needs, views show them, `--events`
+prints them. `to_dict` and `from_dict` round-trip every event exactly.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from memread.types import Answer, Budget, Counts, DocumentInfo, EngineInfo, SegmentInfo, Skipped
+
+
+class RunStarted(msgspec.Struct, frozen=True, tag="run_started"):
+    """First event of every reading."""
+
+    run: str
+    question: str
+    documents: tuple[DocumentInfo, ...]
+    engine: EngineInfo
+    profile: str
+    budget: Budget
+    recorded: bool
+    resumed: int = 0
+    """Segments taken over from an earlier run, not read again."""
+    memory: str = ""
+    """The memory the reading starts from."""
+    summary: bool = False
+    """No question was asked: `question` is the profile's request for a summary."""
+
+
+class SegmentStarted(msgspec.Struct, frozen=True, tag="segment_started"):
+    segment: SegmentInfo
+
+
+class Prefilled(msgspec.Struct, frozen=True, tag="prefilled"):
+    """The prompt is being read: `done` of `total` prompt tokens. For views only."""
+
+    done: int
+    total: int
+
+
+class Piece(msgspec.Struct, frozen=True, tag="piece"):
+    """Text of a reply as it is decoded. For views only. Untrusted."""
+
+    text: str
+
+
+class ReplyRejected(msgspec.Struct, frozen=True, tag="reply_rejected"):
+    """A memory the guard did not accept. `attempt` is 0 first, 1 for the retry."""
+
+    segment: SegmentInfo
+    attempt: int
+    reason: str
+    text: str
+
+
+class MemoryUpdated(msgspec.Struct, frozen=True, tag="memory_updated"):
+    """A segment is done: what the journal commits. `memory` is the memory after it."""
+
+    segment: SegmentInfo
+    memory: str
+    outcome: Literal["updated", "unchanged", "kept"]
+    """kept: every reply was rejected, the old memory stays."""
+    counts: Counts = Counts()
+    reason: str = ""
+
+
+class AnswerStarted(msgspec.Struct, frozen=True, tag="answer_started"):
+    memory: str
+
+
+class Answered(msgspec.Struct, frozen=True, tag="answered"):
+    """Last event of a reading that ended with an answer."""
+
+    answer: Answer
+
+
+class Stopping(msgspec.Struct, frozen=True, tag="stopping"):
+    """The user asked to stop: the answer will rest on what was read so far."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """Last event of a reading that ended with an error. `error` is its class name."""
+
+    error: str
+    message: str
+    hint: str
+    exit_code: int
+
+
+Event = (
+    RunStarted
+    | SegmentStarted
+    | Prefilled
+    | Piece
+    | ReplyRejected
+    | MemoryUpdated
+    | Skipped
+    | AnswerStarted
+    | Answered
+    | Stopping
+    | Failed
+)
+
+
+def to_dict(event: Event) -> dict[str, Any]:
+    """The event as plain JSON data; its kind is under "type"."""
+    data: dict[str, Any] = msgspec.to_builtins(event)
+    return data
+
+
+def from_dict(data: dict[str, Any]) -> Event:
+    """The event that `to_dict` wrote. Raises msgspec.ValidationError for anything else."""
+    return msgspec.convert(data, Event)

@@ -1,0 +1,239 @@
+"""The nouns of memread: what documents, segments, requests and replies are.
+
+All of them are frozen. `msgspec.Struct` is used as a dataclass that can also be written to and
+strictly read from JSON, so that what is stored or sent to another process round-trips exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+
+class Locator(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A place in a document, in terms a person can look up. Supplied by readers, never by a model."""
+
+    document: int = 0
+    """Which input, 0-based, in reading order."""
+    page: str | None = None
+    """The page label the document itself prints ("xii", "14")."""
+    page_number: int | None = None
+    """The physical page, 1-based."""
+    chapter: str | None = None
+    """The title of the chapter or section."""
+    line: int | None = None
+    """The line, 1-based, for texts that have lines."""
+
+    def advanced(self, text: str) -> Locator:
+        """The place just after `text`, which starts here. Only line numbers move."""
+        if self.line is None:
+            return self
+        return msgspec.structs.replace(self, line=self.line + text.count("\n"))
+
+    def label(self) -> str:
+        """"p. 14 · Loomings", "line 120", or ""."""
+        return " · ".join(part for part in (self._where(), self.chapter or "") if part)
+
+    def _where(self) -> str:
+        if self.page is not None or self.page_number is not None:
+            return f"p. {self.page if self.page is not None else self.page_number}"
+        return f"line {self.line}" if self.line is not None else ""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """From the place of the first character to the place of the last, both included."""
+
+    start: Locator
+    end: Locator
+
+    def label(self) -> str:
+        """"pp. 12–14 · Loomings", "lines 1–400", "Loomings – The Carpet-Bag"."""
+        start, end = self.start, self.end
+        if start.document != end.document:
+            return f"{start.label() or 'start'} – {end.label() or 'end'}"
+        where = ""
+        if start._where() and start._where() == end._where():
+            where = start._where()
+        elif start.page_number is not None and end.page_number is not None:
+            where = f"pp. {start.page or start.page_number}–{end.page or end.page_number}"
+        elif start.line is not None and end.line is not None:
+            where = f"lines {start.line}–{end.line}"
+        chapters = list(dict.fromkeys(c for c in (start.chapter, end.chapter) if c))
+        return " · ".join(part for part in (where, " – ".join(chapters)) if part)
+
+
+class Passage(msgspec.Struct, frozen=True):
+    """A run of text from one place of a document, as its reader yields it.
+
+    The passages of an input, joined, are the text that is read: separators are part of them.
+    """
+
+    text: str
+    locator: Locator
+    fraction: float | None = None
+    """How much of all inputs lies before the end of this passage, 0..1; None when unknowable."""
+
+
+class Skipped(msgspec.Struct, frozen=True, tag="skipped"):
+    """A part of a document that could not be read, and why. Never silent."""
+
+    locator: Locator
+    reason: str
+
+
+class DocumentInfo(msgspec.Struct, frozen=True):
+    """What is known of an input before it is read. Strings come from the document: untrusted."""
+
+    name: str
+    """As the user gave it; "-" is standard input."""
+    format: Literal["pdf", "epub", "html", "text"]
+    title: str = ""
+    author: str = ""
+    pages: int | None = None
+    chapters: int | None = None
+    size: int | None = None
+    """Bytes; None for a stream."""
+
+
+class SegmentInfo(msgspec.Struct, frozen=True):
+    """A segment without its text: what events and the journal hold."""
+
+    index: int
+    tokens: int
+    """By the model's own tokenizer, special-token parsing off."""
+    span: Span
+    digest: str
+    """`digest()` of the text."""
+    fraction: float | None = None
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A piece of the inputs that is read in one prompt."""
+
+    info: SegmentInfo
+    text: str
+
+
+def digest(text: str) -> str:
+    """The name of a text: "sha256:" and the hex digest of its UTF-8 bytes (lone surrogates kept)."""
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A run of a prompt. Only a marker may hold special tokens; anything else is letters."""
+
+    text: str
+    marker: bool = False
+
+
+class ChatFrame(msgspec.Struct, frozen=True):
+    """What a model's chat template puts around one user message."""
+
+    before: str
+    after: str
+    strips: bool = False
+    """The template strips white space around the message."""
+
+
+class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the next token is chosen. Temperature 0 is greedy: the likeliest token, always."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 keeps all."""
+    seed: int = 0
+
+
+class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits in tokens."""
+
+    query: int = 1024
+    segment: int = 5000
+    memory: int = 1024
+    answer: int = 1024
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One independent conversation: a prompt, and how to continue it."""
+
+    kind: Literal["update", "answer"]
+    prompt: tuple[Part, ...]
+    max_tokens: int
+    sampling: Sampling
+
+
+Finish = Literal["stop", "length", "loop", "cancelled"]
+"""Why a reply ended: the model ended it, its limit, it repeats itself, somebody stopped it."""
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """What a reply cost. Tokens and seconds."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Of prompt_tokens, those whose KV was already there."""
+    reply_tokens: int = 0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reply_tokens + other.reply_tokens,
+            self.prefill_seconds + other.prefill_seconds,
+            self.decode_seconds + other.decode_seconds,
+        )
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What an engine made of a request."""
+
+    text: str
+    finish: Finish
+    counts: Counts = Counts()
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """How much of the inputs an answer rests on."""
+
+    segments: int
+    tokens: int
+    complete: bool
+    """Every input was read to its end (skipped parts are counted in `skipped`)."""
+    fraction: float | None = None
+    last: Span | None = None
+    skipped: int = 0
+    kept: int = 0
+    """Segments after which the old memory was kept because the replies were rejected."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The end of a reading."""
+
+    text: str
+    boxed: bool
+    """The model put it in \\boxed{}, as it was asked to."""
+    raw: str
+    memory: str
+    coverage: Coverage
+    counts: Counts = Counts()
+
+
+class EngineInfo(msgspec.Struct, frozen=True):
+    """What answers the requests; goes into the journal, the JSON and the identity of a run."""
+
+    model: str
+    path: str
+    """The file, or the URL of a server."""
+    digest: str
+    """"sha256:…" of the weights; "" where it cannot be known."""
+    build: str
+    device: str
+    """Where the layers really are: "CPU", "CUDA0 29/29 layers"."""
+    context: int
+    threads: int = 0
+    settings: dict[str, str | int | float | bool] = {}
