@@ -114,4 +114,5 @@ def to_dict(event: Event) -> dict[str, Any]:
 
 def from_dict(data: dict[str, Any]) -> Event:
     """The event that `to_dict` wrote. Raises msgspec.ValidationError for anything else."""
-    return msgspec.convert(data, Event)
+    event: Event = msgspec.convert(data, Event)
+    return event

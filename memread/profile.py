@@ -36,7 +36,8 @@ class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Fields: {prompt}, {memory}. → the answer, in \\boxed{{}}."""
     initial_memory: str = "No previous memory"
     summary: str = (
-        "Summarize this text: what it is, what it says, and which people, events, facts and figures matter most in it."
+        "Summarize this text: what it is, what it says, and which people, events, facts and figures "
+        "matter most in it."
     )
     """The problem when the user asks no question."""
 
@@ -101,7 +102,7 @@ def load(path: Path) -> Profile:
 
 
 def shipped_dir() -> Path:
-    """The folder of the profiles that come with memread: in the wheel, or beside the package in a checkout."""
+    """The folder of the profiles that ship: in the wheel, or beside the package in a checkout."""
     packaged = Path(__file__).parent / "_models"
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "models"
 

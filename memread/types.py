@@ -33,7 +33,7 @@ class Locator(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(self, line=self.line + text.count("\n"))
 
     def label(self) -> str:
-        """"p. 14 · Loomings", "line 120", or ""."""
+        """Such as "p. 14 · Loomings", "line 120", or nothing."""
         return " · ".join(part for part in (self._where(), self.chapter or "") if part)
 
     def _where(self) -> str:
@@ -49,7 +49,7 @@ class Span(msgspec.Struct, frozen=True):
     end: Locator
 
     def label(self) -> str:
-        """"pp. 12–14 · Loomings", "lines 1–400", "Loomings – The Carpet-Bag"."""
+        """Such as "pp. 12–14 · Loomings", "lines 1–400", "Loomings – The Carpet-Bag", or nothing."""
         start, end = self.start, self.end
         if start.document != end.document:
             return f"{start.label() or 'start'} – {end.label() or 'end'}"
