@@ -1,0 +1,171 @@
+"""The MemAgent workflow (arXiv 2507.02259), without I/O.
+
+For every segment one fresh, independent conversation of problem, memory and section; its reply replaces
+the memory. At the end one conversation of problem and memory alone; its reply is the answer. So the cost
+is linear in the length of the text, and the memory used is constant.
+
+`flow` yields requests, and is sent their replies; it yields events, and is sent None.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Generator, Iterable
+from typing import Literal
+
+import msgspec
+
+from memread import guard, prompts
+from memread.events import AnswerStarted, Event, MemoryUpdated, ReplyRejected, SegmentStarted, Stopping
+from memread.profile import Profile
+from memread.types import (
+    Answer,
+    ChatFrame,
+    Counts,
+    Coverage,
+    Reply,
+    Request,
+    Sampling,
+    Segment,
+    Skipped,
+    Span,
+)
+
+Flow = Generator[Request | Event, Reply | None, Answer]
+
+_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+
+
+class Progress(msgspec.Struct):
+    """Where a reading is: what a resumed one starts from."""
+
+    memory: str
+    segments: int = 0
+    tokens: int = 0
+    kept: int = 0
+    skipped: int = 0
+    fraction: float | None = None
+    last: Span | None = None
+    complete: bool = True
+    counts: Counts = Counts()
+
+
+def flow(
+    question: str,
+    segments: Iterable[Segment | Skipped | Stopping],
+    profile: Profile,
+    frame: ChatFrame,
+    start: Progress | None = None,
+) -> Flow:
+    """Read `segments`, then answer `question`. A Stopping among them, or a cancelled reply, ends the reading
+    early: the answer then rests on what was read so far. The answer is "" when nothing was.
+    """
+    now = start or Progress(profile.wording.initial_memory)
+    for item in segments:
+        if isinstance(item, Skipped):
+            now.skipped += 1
+            yield item
+        elif isinstance(item, Stopping) or not (yield from _read(question, item, profile, frame, now)):
+            now.complete = False
+            yield Stopping()
+            break
+    return (yield from _answer(question, profile, frame, now))
+
+
+def _read(
+    question: str, segment: Segment, profile: Profile, frame: ChatFrame, now: Progress
+) -> Generator[Request | Event, Reply | None, bool]:
+    """One segment: rewrite the memory. False when it was cancelled; `now` is then as before."""
+    info = segment.info
+    yield SegmentStarted(info)
+    prompt = prompts.update(profile, frame, question=question, memory=now.memory, section=segment.text)
+    counts = Counts()
+    reason = ""
+    outcome: Literal["updated", "unchanged", "kept"] = "kept"
+    memory = now.memory
+    samplings = (profile.sampling, profile.retry) if segment.text.strip() else ()
+    for attempt, sampling in enumerate(samplings):
+        sampling = _seeded(sampling, question, info.digest, info.index, attempt)
+        reply = yield Request("update", prompt, profile.budget.memory, sampling)
+        assert reply is not None
+        counts += reply.counts
+        if reply.finish == "cancelled":
+            return False
+        proposed = _clean(reply.text)
+        reason = guard.fault(reply, proposed)
+        if not reason:
+            outcome = "unchanged" if proposed == memory else "updated"
+            memory = proposed
+            break
+        yield ReplyRejected(info, attempt, reason, reply.text)
+    if not samplings:
+        outcome, reason = "unchanged", "the section is blank"
+    now.memory = memory
+    now.segments += 1
+    now.tokens += info.tokens
+    now.kept += outcome == "kept"
+    now.fraction = info.fraction
+    now.last = info.span
+    now.counts += counts
+    yield MemoryUpdated(info, memory, outcome, counts, reason)
+    return True
+
+
+def _answer(
+    question: str, profile: Profile, frame: ChatFrame, now: Progress
+) -> Generator[Request | Event, Reply | None, Answer]:
+    """The conversation of problem and memory alone."""
+    text = raw = ""
+    boxed = False
+    if now.segments:
+        yield AnswerStarted(now.memory)
+        prompt = prompts.answer(profile, frame, question=question, memory=now.memory)
+        for attempt, sampling in enumerate((profile.sampling, profile.retry)):
+            sampling = _seeded(sampling, question, "answer", now.segments, attempt)
+            reply = yield Request("answer", prompt, profile.budget.answer, sampling)
+            assert reply is not None
+            now.counts += reply.counts
+            raw = reply.text
+            text, boxed = unbox(_clean(raw))
+            # A truncated answer is still an answer; one that is empty or loops is worth a second try.
+            if reply.finish == "cancelled" or (text and reply.finish != "loop"):
+                break
+    coverage = Coverage(
+        segments=now.segments,
+        tokens=now.tokens,
+        complete=now.complete,
+        fraction=now.fraction,
+        last=now.last,
+        skipped=now.skipped,
+        kept=now.kept,
+    )
+    return Answer(text, boxed, raw, now.memory, coverage, now.counts)
+
+
+def unbox(text: str) -> tuple[str, bool]:
+    """The content of the last complete \\boxed{} in `text`, braces inside it balanced, and True;
+    `text` itself and False when there is none or it is empty."""
+    marker = "\\boxed{"
+    at = text.rfind(marker)
+    while at >= 0:
+        depth, start = 1, at + len(marker)
+        for end in range(start, len(text)):
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            if depth == 0:
+                content = text[start:end].strip()
+                return (content, True) if content else (text, False)
+        at = text.rfind(marker, 0, at)
+    return text, False
+
+
+def _clean(text: str) -> str:
+    """A reply without the model's thoughts, for models that think although they were told not to."""
+    return _THOUGHT.sub("", text).strip()
+
+
+def _seeded(sampling: Sampling, question: str, what: str, index: int, attempt: int) -> Sampling:
+    """`sampling` with a seed that depends on what is read, never on when: a resumed run draws the same."""
+    name = f"{sampling.seed}\0{question}\0{what}\0{index}\0{attempt}".encode("utf-8", "surrogatepass")
+    seed = int.from_bytes(hashlib.sha256(name).digest()[:4], "big")
+    return msgspec.structs.replace(sampling, seed=seed)
