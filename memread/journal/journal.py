@@ -1,0 +1,221 @@
+"""The journal file as a whole: begin, find again, list, show, remove."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from memread.errors import JournalError
+from memread.events import Answered, MemoryUpdated, RunStarted
+from memread.journal import recording
+from memread.journal.database import Database
+from memread.journal.identity import Identity, decode, plain
+from memread.journal.lease import Lease, discard, held
+from memread.journal.recording import Recording
+from memread.journal.records import (
+    COLUMNS,
+    Record,
+    RunRecord,
+    RunRow,
+    Speed,
+    Status,
+    damaged,
+    load,
+    seconds,
+)
+
+_ROW = "n, id, status, created, updated, steps, tokens, taken_from"
+
+
+class Journal:
+    """The runs recorded in one file. A context manager; for the thread that opened it.
+
+    Any number of processes may use the file at once. Recordings are closed by themselves, not by this.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, path: Path, busy_seconds: float = 10.0) -> Journal:
+        """The journal at `path`, made with its folder (for the owner's eyes only) if it is not there.
+
+        busy_seconds: how long another process that is writing is waited for, here and later.
+        Raises JournalError: no permission, read-only, not a journal, a newer one, locked, disk full.
+        """
+        return cls(Database.open(path, busy_seconds))
+
+    @property
+    def path(self) -> Path:
+        return self._database.path
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def begin(self, identity: Identity, started: RunStarted) -> Recording:
+        """A new run. `started.run` and `started.recorded` are filled in: see `Recording.started`.
+
+        Raises JournalError.
+        """
+        return recording.begin(self._database, identity, started)
+
+    def unfinished(self, identity: Identity) -> Recording | None:
+        """The newest run of this identity that is not done and that no live process holds, to go on with.
+
+        Runs whose steps another one took over (`Recording.fork`) are left alone: that one is the newer.
+        Raises JournalError, also if a record of the run is damaged.
+        """
+        found = self._database.rows(
+            "SELECT n, id FROM runs WHERE key = ? AND status <> 'done'"
+            " AND id NOT IN (SELECT taken_from FROM runs) ORDER BY n DESC",
+            (identity.key,),
+        )
+        for n, run_id in found:
+            resumed = recording.resume(self._database, n, run_id, identity)
+            if resumed is not None:
+                return resumed
+        return None
+
+    def runs(self, limit: int = 50) -> list[RunRow]:
+        """The newest runs, newest first. Not verified: a damaged run is listed. Raises JournalError."""
+        with self._database.transaction(write=False):
+            found = self._database.rows(f"SELECT {_ROW} FROM runs ORDER BY n DESC LIMIT ?", (limit,))
+            return [self._row(*row) for row in found]
+
+    def show(self, id_prefix: str) -> RunRecord:
+        """All of a run, verified. Raises JournalError: no such run, several, damaged."""
+        n, run_id = self._find(id_prefix)
+        with self._database.transaction(write=False):
+            found = self._database.rows(f"SELECT identity, {_ROW} FROM runs WHERE n = ?", (n,))
+            if not found:
+                raise _no_such_run(id_prefix)
+            records = load(self._database, n)
+            body, *row = found[0]
+            try:
+                identity = msgspec.convert(decode(body), Identity)
+            except (ValueError, msgspec.ValidationError) as error:
+                raise damaged(run_id, "its identity cannot be read") from error
+            return RunRecord(self._row(*row), identity, records)
+
+    def verify(self, id_prefix: str) -> int:
+        """How many records a run has, each of them as it was written. Raises JournalError."""
+        return len(self.show(id_prefix).records)
+
+    def remove(self, id_prefix: str) -> str:
+        """Delete a run; its texts are overwritten in the file. Returns its full id.
+
+        Raises JournalError: no such run, several, or a live process is recording it.
+        """
+        n, run_id = self._find(id_prefix)
+        lease = Lease.take(self.path, run_id)
+        if lease is None:
+            raise JournalError(f"run {run_id} is being recorded", "Stop that reading first.")
+        try:
+            with self._database.transaction():
+                self._database.change("DELETE FROM runs WHERE n = ?", (n,))
+            self._database.forget()
+        finally:
+            lease.release()
+        discard(self.path, run_id)
+        return run_id
+
+    def speed(self, weights: str, device: str | None = None, steps: int = 64) -> Speed | None:
+        """How fast this machine read with these weights in the last `steps` segments; None if it never did.
+
+        weights: `EngineInfo.digest`; "" knows no speed. device: `EngineInfo.device`, None for any.
+        Segments taken over from another run were not read in this one, and are not counted twice.
+        Raises JournalError.
+        """
+        only = None if device is None else plain(device)
+        found = self._database.rows(
+            f"SELECT {COLUMNS} FROM records WHERE rowid IN (SELECT records.rowid FROM records"
+            " JOIN runs ON records.run = runs.n WHERE runs.weights = ? AND runs.weights <> ''"
+            " AND runs.host = ? AND (? IS NULL OR runs.device = ?)"
+            " AND records.kind = 'memory_updated' AND records.taken_from = ''"
+            " ORDER BY records.rowid DESC LIMIT ?)",
+            (plain(weights), plain(platform.node()), only, only, steps),
+        )
+        tokens, spent = 0, 0.0
+        for row in found:
+            event = _event(Record(*row))
+            if isinstance(event, MemoryUpdated) and seconds(event.counts) > 0:
+                tokens += event.segment.tokens
+                spent += seconds(event.counts)
+        return Speed(tokens, spent) if tokens and spent else None
+
+    def _find(self, id_prefix: str) -> tuple[int, str]:
+        wanted = id_prefix.strip().lower()
+        found = self._database.rows(
+            "SELECT n, id FROM runs WHERE ? <> '' AND substr(id, 1, length(?)) = ? ORDER BY n DESC LIMIT 9",
+            (wanted, wanted, wanted) if wanted.isascii() else ("", "", ""),
+        )
+        if not found:
+            raise _no_such_run(id_prefix)
+        if len(found) > 1:
+            ids = ", ".join(run_id for _, run_id in found)
+            raise JournalError(f"more than one run begins with {wanted}", f"Type more of it: {ids}")
+        n, run_id = found[0]
+        return n, run_id
+
+    def _row(
+        self,
+        n: int,
+        run_id: str,
+        status: Status,
+        created: str,
+        updated: str,
+        steps: int,
+        tokens: int,
+        taken_from: str,
+    ) -> RunRow:
+        started = self._one(n, "seq = 0")
+        # An answer is one only until another segment is read.
+        last = self._one(n, "kind IN ('answered', 'memory_updated')")
+        known = started if isinstance(started, RunStarted) else None
+        return RunRow(
+            run_id=run_id,
+            question=known.question if known else "",
+            summary=known.summary if known else False,
+            documents=tuple(document.name for document in known.documents) if known else (),
+            model=known.engine.model if known else "",
+            status="interrupted" if status == "running" and not held(self.path, run_id) else status,
+            created=created,
+            updated=updated,
+            steps=steps,
+            tokens=tokens,
+            answer=_first_line(last.answer.text) if isinstance(last, Answered) else "",
+            taken_from=taken_from,
+        )
+
+    def _one(self, n: int, condition: str) -> Any:
+        found = self._database.rows(
+            f"SELECT {COLUMNS} FROM records WHERE run = ? AND {condition} ORDER BY seq DESC LIMIT 1", (n,)
+        )
+        return _event(Record(*found[0])) if found else None
+
+
+def _event(record: Record) -> object:
+    try:
+        return record.event()
+    except ValueError:
+        return None  # `show` says what is wrong with it; a list goes on
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def _no_such_run(id_prefix: str) -> JournalError:
+    return JournalError(f"no run {id_prefix!r} in the journal", "List the runs: memread runs")
