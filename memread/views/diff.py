@@ -1,0 +1,118 @@
+"""What a rewritten memory gained and lost, in sentences, and in words where a sentence was reworded."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from dataclasses import dataclass
+from typing import Literal
+
+import regex
+
+# A sentence ends at its mark and white space, or at a mark that needs no space (Chinese, Japanese).
+_SENTENCE = regex.compile(
+    r"(?<=[.!?…][\"'”’)\]]?)\s+(?=[\p{Lu}\p{Lo}\d\"'“‘(\[*-])|(?<=[。！？][」』”]?)(?=\S)"
+)
+_WORD = regex.compile(r"\s+|\p{Han}|[\p{L}\p{M}\p{N}_'’-]+|\S")
+
+Sign = Literal["=", "+", "-"]
+
+_ALIKE = 0.5
+"""From this share of common words on, a sentence counts as a new wording of another one."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Some words of a line. `changed`: the line shares the others with its other wording."""
+
+    text: str
+    changed: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a memory, or some of its sentences. `=` is in both memories, `+` and `-` in one."""
+
+    sign: Sign
+    runs: tuple[Run, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(run.text for run in self.runs)
+
+
+@functools.lru_cache(maxsize=4)
+def compare(before: str, after: str) -> tuple[Line, ...]:
+    """`after` in order, with what it dropped from `before` where it was."""
+    old, new = units(before), units(after)
+    matcher = difflib.SequenceMatcher(None, [_key(text) for text in old], [_key(text) for text in new], False)
+    lines: list[Line] = []
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+        if tag == "equal":
+            lines += [Line("=", (Run(text),)) for text in new[j1:j2]]
+        else:
+            lines += _replaced(old[i1:i2], new[j1:j2])
+    return tuple(lines)
+
+
+@functools.lru_cache(maxsize=4)
+def changes(before: str, after: str) -> tuple[int, int]:
+    """How many words `after` gained and lost."""
+    old, new = _words(before), _words(after)
+    matcher = difflib.SequenceMatcher(None, old, new, False)
+    common = sum(block.size for block in matcher.get_matching_blocks())
+    return len(new) - common, len(old) - common
+
+
+def units(memory: str) -> list[str]:
+    """The lines of a memory; the sentences of those that are prose."""
+    return [part.strip() for line in memory.splitlines() for part in _SENTENCE.split(line) if part.strip()]
+
+
+def _replaced(old: list[str], new: list[str]) -> list[Line]:
+    """Sentences that took the place of others: each new wording with what it lost, then what is gone."""
+    lines: list[Line] = []
+    left = [_tokens(text) for text in old]
+    for text in new:
+        tokens = _tokens(text)
+        best = max(range(len(left)), key=lambda i: _likeness(left[i], tokens), default=-1)
+        if best < 0 or _likeness(left[best], tokens) < _ALIKE:
+            lines.append(Line("+", (Run(text),)))
+            continue
+        # What stood before the sentence that was reworded, and has no successor, is gone.
+        lines += [Line("-", (Run("".join(gone)),)) for gone in left[:best]]
+        lines += _reworded(left[best], tokens)
+        left = left[best + 1 :]
+    return lines + [Line("-", (Run("".join(gone)),)) for gone in left]
+
+
+def _reworded(old: list[str], new: list[str]) -> list[Line]:
+    added: list[Run] = []
+    dropped: list[str] = []
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
+        if j2 > j1:
+            added.append(Run("".join(new[j1:j2]), tag != "equal"))
+        if tag != "equal" and (gone := "".join(old[i1:i2]).strip()):
+            dropped.append(gone)
+    lines = [Line("-", (Run(" … ".join(dropped)),))] if dropped else []
+    if any(run.changed and run.text.strip() for run in added):
+        return [*lines, Line("+", tuple(added))]
+    return [*lines, Line("=", (Run("".join(new)),))]
+
+
+def _likeness(old: list[str], new: list[str]) -> float:
+    """The share of words in common, whatever their order: cheap, and good enough to pair sentences."""
+    ours, theirs = {w.casefold() for w in old if w.strip()}, {w.casefold() for w in new if w.strip()}
+    return 2 * len(ours & theirs) / (len(ours) + len(theirs)) if ours and theirs else 0.0
+
+
+def _key(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _tokens(text: str) -> list[str]:
+    return _WORD.findall(text)
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in _tokens(text) if any(c.isalnum() for c in word)]

@@ -1,0 +1,156 @@
+"""The live view: one calm picture of a reading, redrawn in place.
+
+`python -m memread.views.live` replays a canned reading, or recorded events, in a terminal or as a picture.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from rich.console import Console, Group, RenderableType
+from rich.control import Control
+from rich.live import Live
+from rich.segment import ControlType
+from rich.text import Text
+
+from memread.events import Event
+from memread.views import summary
+from memread.views.base import Clock, Closing
+from memread.views.frame import draw
+from memread.views.page import Glyphs, glyphs_for, page_of
+from memread.views.reading import Reading
+
+FRAMES = 12
+"""Pictures a second, at most, while something happens."""
+_IDLE = 1.0
+"""Seconds between pictures when only the clock moves."""
+
+
+class LiveView(Closing):
+    """Shows a reading on a terminal. `console` is that of standard error.
+
+    Events are only queued here; rich's refresh thread folds and draws them, so that a terminal that is
+    slow, or stopped with Ctrl-S, never holds up the reading.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        clock: Clock = time.monotonic,
+        glyphs: Glyphs | None = None,
+        auto_refresh: bool = True,
+    ) -> None:
+        self.console = console
+        self.reading = Reading()
+        self._clock = clock
+        self._glyphs = glyphs or glyphs_for(console.encoding)
+        self._queue: deque[tuple[float, Event]] = deque()
+        self._closed = False
+        self._live = _Region(self, console, auto_refresh)
+
+    def __enter__(self) -> LiveView:
+        return self
+
+    def show(self, event: Event) -> None:
+        self._queue.append((self._clock(), event))
+        if not self._closed and not self._live.is_started:
+            self._live.start()
+
+    def close(self) -> None:
+        """Take the live region away and leave the summary in its place."""
+        if self._closed:
+            return
+        self._closed = True
+        self._live.stop()
+        self.fold()
+        said = [*summary.failure(self.reading), *summary.lines(self.reading)]
+        for line in said:
+            text = Text(line, "bold red" if line.startswith("error:") else "dim", overflow="fold")
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def refresh(self) -> None:
+        """Draw now. For tests and pictures; the thread does it otherwise."""
+        self._live.refresh(force=True)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are events that no picture shows yet."""
+        return bool(self._queue)
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def fold(self) -> None:
+        """Take what has been queued into the reading."""
+        while self._queue:
+            now, event = self._queue.popleft()
+            self.reading.apply(event, now)
+
+    def picture(self) -> list[Text]:
+        """The lines as they are at this moment."""
+        self.fold()
+        return draw(self.reading, self._clock(), page_of(self.console, self._glyphs))
+
+
+class _Region(Live):
+    """rich's live region, which is drawn only when there is something new, and survives a resize."""
+
+    def __init__(self, view: LiveView, console: Console, auto_refresh: bool) -> None:
+        self.view = view
+        self._drawn = float("-inf")
+        self._size = console.size
+        self._widths: list[int] = []
+        super().__init__(
+            console=console,
+            auto_refresh=auto_refresh,
+            refresh_per_second=FRAMES,
+            transient=True,
+            # Standard output is for the answer, and must not land on this console.
+            redirect_stdout=False,
+            redirect_stderr=True,
+            vertical_overflow="crop",
+        )
+
+    def get_renderable(self) -> RenderableType:
+        if self.view.closed:
+            self._widths = []
+            return ""
+        lines = self.view.picture()
+        self._widths = [line.cell_len for line in lines]
+        for line in lines:
+            line.no_wrap, line.overflow = True, "crop"
+        return Group(*lines)
+
+    def refresh(self, force: bool = False) -> None:
+        size, now = self.console.size, time.monotonic()
+        due = self.view.waiting or size != self._size or now - self._drawn >= _IDLE
+        if not (due or force or not self.is_started):
+            return
+        with self._lock:
+            if size != self._size:
+                self._unwrap(size.width)
+            self._size, self._drawn = size, now
+            super().refresh()
+
+    def _unwrap(self, width: int) -> None:
+        """Take away the rows by which a terminal made narrower has wrapped the last picture."""
+        extra = sum(max(0, -(-cells // max(1, width)) - 1) for cells in self._widths)
+        if extra and self.console.is_terminal and not self.console.is_dumb_terminal:
+            self.console.file.write(
+                str(
+                    Control(
+                        ControlType.CARRIAGE_RETURN,
+                        (ControlType.ERASE_IN_LINE, 2),
+                        *(((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)) * extra),
+                    )
+                )
+            )
+
+
+if __name__ == "__main__":
+    from memread.views.replay import main
+
+    main()

@@ -1,0 +1,150 @@
+"""Views of lines for standard error that is no terminal: a log of a reading, and only what went wrong."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+from memread.events import (
+    Answered,
+    AnswerStarted,
+    Event,
+    Failed,
+    MemoryUpdated,
+    Notice,
+    Piece,
+    Prefilled,
+    ReplyRejected,
+    RunStarted,
+    SegmentStarted,
+    Stopping,
+)
+from memread.types import Skipped
+from memread.views import diff, summary, words
+from memread.views.base import Clock, Closing, assert_never, write_line
+from memread.views.reading import Reading
+
+_SKIPS = 5
+"""Skipped parts that are told one by one; a scanned book has hundreds."""
+
+
+class PlainView(Closing):
+    """One line for a finished segment, at most one in `every` seconds; at once for what is unusual."""
+
+    def __init__(self, stream: TextIO, *, every: float = 5.0, clock: Clock = time.monotonic) -> None:
+        self._stream = stream
+        self._every = every
+        self._clock = clock
+        self._reading = Reading()
+        self._said = float("-inf")
+        self._unsaid = False
+        self._closed = False
+
+    def __enter__(self) -> PlainView:
+        return self
+
+    def show(self, event: Event) -> None:
+        now = self._clock()
+        reading = self._reading
+        match event:
+            case Piece() | Prefilled():
+                return
+            case Stopping() if reading.stopping:
+                return
+            case _:
+                reading.apply(event, now)
+        match event:
+            case RunStarted():
+                self._begin(event)
+            case MemoryUpdated(outcome="kept", reason=reason):
+                why = f" ({words.line(reason)})" if reason else ""
+                self._line(f"[{event.segment.index + 1}] memory kept: the replies were rejected{why}")
+                self._unsaid = True
+            case MemoryUpdated():
+                self._unsaid = True
+                if now - self._said >= self._every:
+                    self._segment(now)
+            case ReplyRejected(segment, attempt, reason, _):
+                again = " again" if attempt else ""
+                self._line(f"[{segment.index + 1}] reply rejected{again}: {words.line(reason)}")
+            case Skipped(locator, reason):
+                self._skip(words.place(locator, reading.documents), words.line(reason))
+            case AnswerStarted(memory):
+                self._segment(now)
+                self._line(f"Answering from a memory of {words.plural(len(memory), 'character')}")
+            case Notice(message):
+                self._line(words.line(message, 400))
+            case Stopping():
+                self._line("Stopping: the answer will rest on what was read so far")
+            case SegmentStarted() | Answered() | Failed():
+                pass
+            case _:
+                assert_never(event)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._segment(self._clock())
+        for line in [*summary.failure(self._reading), *summary.lines(self._reading)]:
+            self._line(line)
+
+    def _begin(self, event: RunStarted) -> None:
+        names = ", ".join(words.title(event.documents, at) for at in range(min(3, len(event.documents))))
+        if len(event.documents) > 3:
+            names += f" and {len(event.documents) - 3} more"
+        device = words.line(event.engine.device, 60)
+        with_model = f" with {words.line(event.engine.model, 80)}" + (f" ({device})" if device else "")
+        self._line(f"Reading {names}{with_model}")
+        if event.resumed:
+            self._line(f"Resuming after {words.plural(event.resumed, 'segment')} read earlier")
+
+    def _segment(self, now: float) -> None:
+        """The line of the segment that was finished last, unless it has been said."""
+        reading = self._reading
+        if not self._unsaid or reading.segment is None:
+            return
+        self._unsaid, self._said = False, now
+        speed = reading.speed()
+        added, dropped = diff.changes(reading.before, reading.memory)
+        facts = (
+            words.place(reading.last, reading.documents),
+            f"{words.count(reading.tokens)} tokens",
+            words.percent(reading.fraction) if reading.fraction is not None else "",
+            words.rate(speed) if speed is not None else "",
+            f"memory {words.count(len(reading.memory))} chars (+{added} −{dropped} words)",
+        )
+        self._line(f"[{reading.segment.index + 1}] " + "  ".join(fact for fact in facts if fact))
+
+    def _skip(self, where: str, why: str) -> None:
+        done = len(self._reading.skipped)
+        if done <= _SKIPS:
+            self._line(f"skipped {where or 'a part'}: {why}")
+        elif done == _SKIPS + 1:
+            self._line("skipped more parts: they are counted at the end")
+
+    def _line(self, line: str) -> None:
+        write_line(self._stream, line)
+
+
+class QuietView(Closing):
+    """Only what a user must know to trust the answer: parts not read, memories not accepted, errors."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._reading = Reading()
+        self._closed = False
+
+    def __enter__(self) -> QuietView:
+        return self
+
+    def show(self, event: Event) -> None:
+        if not isinstance(event, Piece | Prefilled):
+            self._reading.apply(event, 0.0)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for line in [*summary.failure(self._reading), *summary.warnings(self._reading)]:
+            write_line(self._stream, line)

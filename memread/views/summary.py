@@ -1,0 +1,111 @@
+"""The closing lines of a reading, on standard error: how much was read, and what was not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from memread.types import Skipped, Span
+from memread.views import words
+from memread.views.reading import Reading
+
+_PLACES = 5
+"""Skipped places that are named one by one."""
+
+
+def lines(reading: Reading) -> list[str]:
+    """A few lines, safe to print, most important first; none when nothing was begun."""
+    if reading.started is None:
+        return []
+    said = [_read(reading), *skipped(reading), *_guarded(reading), *_notices(reading)]
+    if reading.started.recorded and reading.started.run:
+        run = words.line(reading.started.run, 80)
+        said.append(f"Run {run} – see it again: memread runs show {run}")
+    return said
+
+
+def warnings(reading: Reading) -> list[str]:
+    """Of those lines, only what a user must know to trust the answer."""
+    said = []
+    if reading.answer is not None and not reading.answer.coverage.complete:
+        coverage = reading.answer.coverage
+        reached = _reached(coverage.last, coverage.fraction, False, reading)
+        said.append("The answer is partial: read " + (reached or "only a part") + ".")
+    return [*said, *skipped(reading), *_guarded(reading), *_notices(reading)]
+
+
+def failure(reading: Reading) -> list[str]:
+    """What ended the reading, if an error did, and what to do about it."""
+    failed = reading.failure
+    if failed is None:
+        return []
+    hint = words.line(failed.hint, 400)
+    return [f"error: {words.line(failed.message, 400)}", *([f"  {hint}"] if hint else [])]
+
+
+def _read(reading: Reading) -> str:
+    """Such as "Read 12 segments, 60,123 tokens, to p. 340 (82%) in 1m12s (830 tok/s)."."""
+    read, tokens, fraction, last = reading.segments, reading.tokens, reading.fraction, reading.last
+    complete = False
+    if reading.answer is not None:
+        coverage = reading.answer.coverage
+        fraction, last, complete = coverage.fraction, coverage.last, coverage.complete
+    if not read and not reading.resumed:
+        return "Nothing was read."
+    reached = _reached(last, fraction, complete, reading)
+    text = f"Read {words.plural(read, 'segment')}, {words.count(tokens)} tokens"
+    if reached:
+        text += f", {reached}"
+    text += f" in {words.duration(reading.elapsed)}"
+    if tokens and reading.elapsed > 0:
+        text += f" ({words.rate(tokens / reading.elapsed)})"
+    if reading.resumed:
+        text += f"; {words.plural(reading.resumed, 'segment')} taken over from the earlier run"
+    if not complete:
+        text += ". The answer is partial" if reading.answer is not None else ". Not finished"
+    return text + "."
+
+
+def _reached(last: Span | None, fraction: float | None, complete: bool, reading: Reading) -> str:
+    if complete:
+        return "to the end"
+    where = words.place(last, reading.documents)
+    share = words.percent(fraction) if fraction is not None else ""
+    if where:
+        return f"to {where}" + (f" ({share})" if share else "")
+    return share
+
+
+def skipped(reading: Reading) -> list[str]:
+    """Such as "3 parts skipped: p. 4, p. 9 (no text layer); p. 30 (damaged)."."""
+    parts = reading.skipped
+    if not parts:
+        return []
+    reasons: dict[str, list[Skipped]] = {}
+    for part in parts:
+        reasons.setdefault(words.line(part.reason), []).append(part)
+    groups = "; ".join(
+        _places(group, reading) + (f" ({why})" if why else "") for why, group in reasons.items()
+    )
+    noun = "page" if all(p.locator.page or p.locator.page_number for p in parts) else "part"
+    return [f"{words.plural(len(parts), noun)} skipped: {groups}."]
+
+
+def _places(parts: Iterable[Skipped], reading: Reading) -> str:
+    places = list(dict.fromkeys(words.place(p.locator, reading.documents) or "somewhere" for p in parts))
+    more = len(places) - _PLACES
+    return ", ".join(places[:_PLACES]) + (f" and {words.count(more)} more" if more > 0 else "")
+
+
+def _guarded(reading: Reading) -> list[str]:
+    """Such as "Memory kept twice because every reply was rejected (it repeats itself)."."""
+    if not reading.kept:
+        return []
+    why = ", ".join(words.line(reason) for reason in sorted(reading.rejections))
+    return [
+        f"Memory kept {words.times(reading.kept)} because the replies were rejected"
+        + (f" ({why})." if why else ".")
+    ]
+
+
+def _notices(reading: Reading) -> list[str]:
+    return [words.line(message, 400) for message in dict.fromkeys(reading.notices)]
