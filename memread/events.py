@@ -82,6 +82,12 @@ class Stopping(msgspec.Struct, frozen=True, tag="stopping"):
     """The user asked to stop: the answer will rest on what was read so far."""
 
 
+class Notice(msgspec.Struct, frozen=True, tag="notice"):
+    """Something the user should know that is no failure: the document changed, recording has stopped."""
+
+    message: str
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """Last event of a reading that ended with an error. `error` is its class name."""
 
@@ -102,6 +108,7 @@ Event = (
     | AnswerStarted
     | Answered
     | Stopping
+    | Notice
     | Failed
 )
 

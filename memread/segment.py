@@ -76,16 +76,23 @@ class _Buffer:
         text, self.text = self.text[:length], self.text[length:]
         last = max(len(text.rstrip()) - 1, 0)
         span = Span(self._place(len(text) - len(text.lstrip()) if text.strip() else 0), self._place(last))
-        offset, passage = next(p for p in reversed(self._passages) if p[0] < length)
-        fraction = passage.fraction
-        if fraction is not None and self._fraction is not None:
-            share = (length - offset) / len(passage.text)
-            fraction = self._fraction + (fraction - self._fraction) * min(share, 1.0)
+        fraction = self._fraction_at(length)
         # The passage that was cut stays, with a start before the buffer's: its line count is needed.
         while self._passages and self._passages[0][0] + len(self._passages[0][1].text) <= length:
             self._fraction = self._passages.pop(0)[1].fraction
         self._passages = [(start - length, passage) for start, passage in self._passages]
         return Segment(SegmentInfo(index, tokenizer.count(text), span, digest(text), fraction), text)
+
+    def _fraction_at(self, length: int) -> float | None:
+        before = self._fraction
+        for offset, passage in self._passages:
+            after = passage.fraction
+            if offset + len(passage.text) >= length:
+                if before is None or after is None:
+                    return after
+                return before + (after - before) * (length - offset) / len(passage.text)
+            before = after
+        return before
 
     def _place(self, offset: int) -> Locator:
         start, passage = next(p for p in reversed(self._passages) if p[0] <= offset)

@@ -140,10 +140,9 @@ def _physical_cores() -> int:
             siblings.add(path.read_text())
         except OSError:
             return 0
-    if siblings or sys.platform != "darwin":
-        return len(siblings)
-    value, size = ctypes.c_int(0), ctypes.c_size_t(4)
-    for name in (b"hw.perflevel0.physicalcpu", b"hw.physicalcpu"):
-        if not ctypes.CDLL(None).sysctlbyname(name, ctypes.byref(value), ctypes.byref(size), None, 0):
-            return value.value
-    return 0
+    if sys.platform == "darwin":
+        value, size = ctypes.c_int(0), ctypes.c_size_t(4)
+        for name in (b"hw.perflevel0.physicalcpu", b"hw.physicalcpu"):
+            if not ctypes.CDLL(None).sysctlbyname(name, ctypes.byref(value), ctypes.byref(size), None, 0):
+                return value.value
+    return len(siblings)

@@ -12,6 +12,7 @@ from memread.engine.llamacpp.library import Device, Library, library
 from memread.engine.llamacpp.template import chat_frame
 from memread.engine.llamacpp.vocabulary import Vocabulary
 from memread.errors import FileMissing, FileUnreadable, ModelUnloadable, NotGguf, OutOfMemory
+from memread.gguf import describe, read_header, shards
 from memread.types import ChatFrame
 
 _GPU_MARGIN = 0.10
@@ -68,14 +69,12 @@ class Model:
         if asked is not None:
             return [asked]
         free = sum(device.free for device in self.lib.devices() if device.gpu)
-        from memread.gguf import describe, read_header
-
         facts = describe(read_header(self.path))
         layers = fitting_layers(
             free=int(free * (1 - _GPU_MARGIN)),
-            weights=self.path.stat().st_size,
-            layers=facts.block_count or 1,
-            kv=facts.kv_bytes_per_token * context,
+            weights=sum(shard.stat().st_size for shard in shards(self.path)),
+            layers=facts.layers or 1,
+            kv=facts.kv_elements * 2 * context,
         )
         return list(dict.fromkeys([layers, layers * 3 // 4, layers // 2, layers // 4, 0]))
 

@@ -1,0 +1,181 @@
+"""The workflow, driven by hand with `.send`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from memread import events, profile
+from memread.loop import Flow, Progress, flow, unbox
+from memread.types import (
+    Answer,
+    ChatFrame,
+    Finish,
+    Locator,
+    Reply,
+    Request,
+    Segment,
+    SegmentInfo,
+    Skipped,
+    Span,
+    digest,
+)
+
+FRAME = ChatFrame("<user>", "<assistant>")
+PROFILE = profile.loads(
+    """
+    name = "test"
+    [wording]
+    update = "Q: {prompt} M: {memory} S: {chunk} {{}}"
+    answer = "Q: {prompt} M: {memory}"
+    [budget]
+    memory = 50
+    answer = 20
+    """,
+    "test",
+)
+
+
+def segment(index: int, text: str) -> Segment:
+    span = Span(Locator(line=index + 1), Locator(line=index + 1))
+    return Segment(SegmentInfo(index, len(text.split()), span, digest(text), (index + 1) / 3), text)
+
+
+def run(
+    reading: Flow, reply: Callable[[Request], Reply | str]
+) -> tuple[Answer, list[Request], list[events.Event]]:
+    requests, seen = [], []
+    answer: Reply | None = None
+    try:
+        while True:
+            item = reading.send(answer)
+            answer = None
+            if isinstance(item, Request):
+                requests.append(item)
+                made = reply(item)
+                answer = made if isinstance(made, Reply) else Reply(made, "stop")
+            else:
+                seen.append(item)
+    except StopIteration as end:
+        return end.value, requests, seen
+
+
+def message(request: Request) -> str:
+    return "".join(part.text for part in request.prompt if not part.marker)
+
+
+TEXTS = ["Ahab lost a leg.", "The whale is white.", "The ship sank."]
+
+
+def reading(start: Progress | None = None) -> Flow:
+    return flow("who?", [segment(i, text) for i, text in enumerate(TEXTS)], PROFILE, FRAME, start)
+
+
+def test_each_segment_is_an_independent_conversation_and_the_reply_replaces_the_memory() -> None:
+    replies = iter(["m1", "m2", "m3", "It is \\boxed{Ahab}."])
+    answer, requests, seen = run(reading(), lambda _: next(replies))
+    assert [message(request) for request in requests] == [
+        "Q: who? M: No previous memory S: Ahab lost a leg. {}",
+        "Q: who? M: m1 S: The whale is white. {}",
+        "Q: who? M: m2 S: The ship sank. {}",
+        "Q: who? M: m3",
+    ]
+    assert [request.max_tokens for request in requests] == [50, 50, 50, 20]
+    assert (answer.text, answer.boxed, answer.memory) == ("Ahab", True, "m3")
+    assert answer.coverage.complete and answer.coverage.segments == 3 and answer.coverage.tokens == 11
+    updates = [event for event in seen if isinstance(event, events.MemoryUpdated)]
+    assert [update.memory for update in updates] == ["m1", "m2", "m3"]
+
+
+def test_braces_in_text_and_memory_are_letters() -> None:
+    replies = iter(["{chunk} {prompt}", "x"])
+    _, requests, _ = run(
+        flow("{memory}?", [segment(0, "{memory} {}")], PROFILE, FRAME), lambda _: next(replies)
+    )
+    assert message(requests[0]) == "Q: {memory}? M: No previous memory S: {memory} {} {}"
+    assert message(requests[1]) == "Q: {memory}? M: {chunk} {prompt}"
+
+
+@pytest.mark.parametrize(
+    ("text", "finish"), [("", "stop"), ("a b", "length"), ("la " * 99, "stop"), ("x", "loop")]
+)
+def test_a_rejected_reply_is_tried_once_more_then_the_old_memory_is_kept(text: str, finish: Finish) -> None:
+    bad = Reply(text, finish)
+    replies = iter(["m1", bad, bad, "m3", "done"])
+    answer, requests, seen = run(reading(), lambda _: next(replies))
+    rejected = [event for event in seen if isinstance(event, events.ReplyRejected)]
+    assert [(event.segment.index, event.attempt) for event in rejected] == [(1, 0), (1, 1)]
+    assert requests[2].sampling.temperature > 0 == requests[1].sampling.temperature
+    updates = [event for event in seen if isinstance(event, events.MemoryUpdated)]
+    assert [(update.memory, update.outcome) for update in updates] == [
+        ("m1", "updated"),
+        ("m1", "kept"),
+        ("m3", "updated"),
+    ]
+    assert updates[1].reason
+    assert answer.coverage.kept == 1 and answer.coverage.segments == 3
+
+
+def test_a_good_retry_is_taken() -> None:
+    replies = iter(["m1", "", "m2", "m3", "done"])
+    _, _, seen = run(reading(), lambda _: next(replies))
+    assert [e.memory for e in seen if isinstance(e, events.MemoryUpdated)] == ["m1", "m2", "m3"]
+
+
+def test_seeds_depend_on_what_is_read_and_not_on_when() -> None:
+    _, first, _ = run(reading(), lambda _: "m")
+    _, second, _ = run(reading(), lambda _: "m")
+    seeds = [request.sampling.seed for request in first]
+    assert seeds == [request.sampling.seed for request in second] and len(set(seeds)) == len(seeds)
+    start = Progress("m", segments=1)
+    _, resumed, _ = run(flow("who?", [segment(1, TEXTS[1])], PROFILE, FRAME, start), lambda _: "m")
+    assert resumed[0].sampling.seed == seeds[1]
+
+
+def test_cancelled_means_an_answer_from_what_was_read() -> None:
+    replies = iter(["m1", Reply("half a mem", "cancelled"), "\\boxed{so far}"])
+    answer, requests, seen = run(reading(), lambda _: next(replies))
+    assert answer.text == "so far" and answer.memory == "m1"
+    assert not answer.coverage.complete and answer.coverage.segments == 1
+    assert any(isinstance(event, events.Stopping) for event in seen)
+    assert message(requests[-1]) == "Q: who? M: m1"
+
+
+def test_stopped_before_anything_was_read_there_is_no_answer() -> None:
+    answer, requests, _ = run(flow("who?", [events.Stopping()], PROFILE, FRAME), lambda _: "m")
+    assert answer.text == "" and not requests and not answer.coverage.complete
+
+
+def test_blank_sections_cost_nothing() -> None:
+    answer, requests, seen = run(flow("q", [segment(0, " \n\n ")], PROFILE, FRAME), lambda _: "m")
+    assert [request.kind for request in requests] == ["answer"]
+    assert any(isinstance(e, events.MemoryUpdated) and e.outcome == "unchanged" for e in seen)
+    assert answer.coverage.segments == 1
+
+
+def test_skipped_parts_are_counted() -> None:
+    skipped = Skipped(Locator(page="3"), "no text layer")
+    answer, _, seen = run(flow("q", [segment(0, "x"), skipped], PROFILE, FRAME), lambda _: "m")
+    assert answer.coverage.skipped == 1 and skipped in seen
+
+
+def test_thoughts_are_not_memory() -> None:
+    replies = iter(["<think>hm, \\boxed{no}</think>m1", "<think>never closed", "m2", "m3", "done"])
+    _, _, seen = run(reading(), lambda _: next(replies))
+    assert [e.memory for e in seen if isinstance(e, events.MemoryUpdated)] == ["m1", "m2", "m3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\\boxed{42}", ("42", True)),
+        ("So \\boxed{f(\\{x\\}) = {1}} ok", ("f(\\{x\\}) = {1}", True)),
+        ("\\boxed{no} then \\boxed{yes}", ("yes", True)),
+        ("\\boxed{first} and \\boxed{cut off", ("first", True)),
+        ("\\boxed{}", ("\\boxed{}", False)),
+        ("plain", ("plain", False)),
+    ],
+)
+def test_unbox(text: str, expected: tuple[str, bool]) -> None:
+    assert unbox(text) == expected
