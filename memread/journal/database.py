@@ -211,6 +211,9 @@ def _make_private(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
+        # SQLite takes a file that is shorter than any database for an empty one, and writes over it.
+        if path.is_file() and 0 < path.stat().st_size < 512:
+            raise JournalError(f"{path} is not a journal (not a database)", MOVE_AWAY) from None
         for name in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
             with contextlib.suppress(OSError):
                 mode = stat.S_IMODE(name.stat().st_mode)

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from memread.journal.database import translated
 
 # Somebody who lists runs touches a lock for microseconds, to see whether it is held.
-_PATIENCE_SECONDS = 0.25
+_PATIENCE_SECONDS = 0.1
 
 
 class Lease:

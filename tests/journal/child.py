@@ -21,6 +21,7 @@ def say(text: str) -> None:
 
 
 def main(database: str, question: str, steps: int, hold: bool) -> None:
+    say("opening")
     with Journal.open(Path(database)) as journal:
         recording = journal.unfinished(identity(question)) or journal.begin(identity(question), STARTED)
         with recording:
