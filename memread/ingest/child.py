@@ -1,0 +1,166 @@
+"""A document that is read by a child process (see worker.py)."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from memread.errors import DamagedDocument, by_name
+from memread.ingest.wire import Failed, Finished, Job, Lost, Message, Opened, Read
+from memread.types import DocumentInfo, Locator, Passage, Skipped
+
+
+class ChildDocument:
+    """A PDF or EPUB. The child starts when something is first asked for, and runs ahead from then on."""
+
+    def __init__(
+        self,
+        format: Literal["pdf", "epub"],
+        path: str,
+        name: str,
+        index: int = 0,
+        password: str | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        """on_close: called once, when the document is closed or read."""
+        self._job = Job(format, str(Path(path).absolute()), name, index, password)
+        self._decoder = msgspec.json.Decoder(Message)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._info: DocumentInfo | None = None
+        self._lock = threading.RLock()
+        self._closed = False
+        self._on_close = on_close
+
+    @property
+    def info(self) -> DocumentInfo:
+        """Waits for the child to open the document. Raises what stops it from being read."""
+        with self._lock:
+            if self._info is None:
+                self._start()
+            assert self._info is not None
+            return self._info
+
+    def passages(self) -> Iterator[Passage | Skipped]:
+        """Raises the reader's errors, and DamagedDocument if it crashes: what came before stays valid."""
+        with self._lock:
+            if self._closed:
+                return
+            if self._child is None:
+                self._start()
+            child = self._child
+        assert child is not None
+        place = Locator(document=self._job.index)
+        try:
+            # A limit on the time of a page would be set here, around each message.
+            for message in self._messages(child):
+                if isinstance(message, Read):
+                    place = message.passage.locator
+                    yield message.passage
+                elif isinstance(message, Lost):
+                    place = message.skipped.locator
+                    yield message.skipped
+                elif isinstance(message, Failed):
+                    raise by_name(message.error, message.message, message.hint)
+                elif isinstance(message, Finished):
+                    return
+            if not self._closed:
+                raise self._crashed(child, place)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Ends the child, and with it a read that waits for it in another thread."""
+        self._closed = True
+        child = self._child
+        if child is not None:
+            _end(child)
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()
+
+    def _start(self) -> None:
+        child = _spawn()
+        self._child = child
+        assert child.stdin is not None
+        with contextlib.suppress(OSError):  # it has died already; what it did not say says so
+            child.stdin.write(msgspec.json.encode(self._job) + b"\n")
+            child.stdin.flush()
+        first = next(self._messages(child), None)
+        if isinstance(first, Opened):
+            self._info = first.info
+            return
+        self.close()
+        if isinstance(first, Failed):
+            raise by_name(first.error, first.message, first.hint)
+        raise self._crashed(child, None)
+
+    def _messages(self, child: subprocess.Popen[bytes]) -> Iterator[Message]:
+        assert child.stdout is not None
+        while True:
+            try:
+                line = child.stdout.readline()
+            except (OSError, ValueError):  # closed under us
+                return
+            if not line.endswith(b"\n"):  # the end, or half a line of a child that was killed
+                return
+            yield self._decoder.decode(line)
+
+    def _crashed(self, child: subprocess.Popen[bytes], place: Locator | None) -> DamagedDocument:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(5)
+        code = child.returncode
+        how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        where = f" after {place.label()}" if place is not None and place.label() else ""
+        return DamagedDocument(
+            f"{self._job.name}: its reader crashed{where} ({how})",
+            "What was read up to there stays valid. Saving the document anew may help.",
+        )
+
+    def __del__(self) -> None:
+        if hasattr(self, "_on_close"):
+            self.close()
+
+
+def _spawn() -> subprocess.Popen[bytes]:
+    """Spawned, not forked; out of reach of the terminal's Ctrl-C and with nothing to say to it."""
+    import memread
+
+    # `-m` puts the working directory first on the path: it must be memread's own, not the user's.
+    home = Path(memread.__file__).resolve().parent.parent
+    command = [sys.executable, "-m", "memread.ingest.worker"]
+    if sys.platform == "win32":
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=home,
+            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW,
+        )
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=home,
+        start_new_session=True,
+    )
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Kill it and its pipes; its output pipe stays open for the thread that may be reading from it."""
+    with contextlib.suppress(OSError):
+        child.kill()
+    with contextlib.suppress(OSError):
+        if child.stdin is not None:
+            child.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(5)

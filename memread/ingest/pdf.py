@@ -1,0 +1,223 @@
+"""PDF files, a page at a time."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pypdf import PasswordType, PdfReader
+from pypdf.errors import DependencyError, WrongPasswordError
+
+from memread.errors import DamagedDocument, DrmProtected, InputError, NoTextLayer, PasswordNeeded
+from memread.types import DocumentInfo, Locator, Passage, Skipped
+
+_RENEW = 50
+"""Pages after which the reader is opened anew: it keeps every object it has read."""
+_OCR = "It is scanned: recognise its text first (ocrmypdf does), and read the result."
+_BROKEN = "Open it in a viewer and print it to a new PDF, or get it again."
+_UNTEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+_GARBLED = re.compile("[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f]")
+
+
+class PdfReading:
+    """An open PDF. Text is as pypdf finds it on the page: lines stay lines, hyphens at their ends stay."""
+
+    def __init__(self, path: str, name: str, index: int = 0, password: str | None = None) -> None:
+        """Raises PasswordNeeded, DrmProtected, DamagedDocument, OSError."""
+        self._name, self._index, self._password = name, index, password
+        self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - read from until the process ends
+        self._reader = self._open()
+        try:
+            self._count = len(self._reader.pages)
+        except Exception as error:
+            raise self._damaged(error) from error
+        if not self._count:
+            raise DamagedDocument(f"{name}: it has no pages", _BROKEN)
+        self._labels = self._page_labels()
+        self._chapters = self._outline()
+        title, author = self._metadata()
+        self.info = DocumentInfo(
+            name=name,
+            format="pdf",
+            title=title,
+            author=author,
+            pages=self._count,
+            chapters=len(self._chapters) or None,
+            size=os.fstat(self._file.fileno()).st_size,
+        )
+
+    def passages(self) -> Iterator[Passage | Skipped]:
+        """A passage a page. Raises NoTextLayer after the last page if none had text."""
+        silent: list[Skipped] = []
+        written = False
+        for number in range(1, self._count + 1):
+            part = self._page(number)
+            if isinstance(part, Passage):
+                # Held back until it is known that this is not a scan from cover to cover.
+                yield from silent
+                silent = []
+                written = True
+                yield part
+            elif written:
+                yield part
+            else:
+                silent.append(part)
+        if not written:
+            if any("failed" in skipped.reason for skipped in silent):
+                raise DamagedDocument(
+                    f"{self._name}: none of its pages can be read ({silent[0].reason})", _BROKEN
+                )
+            raise NoTextLayer(f"{self._name}: there is no text in it, only pictures of pages", _OCR)
+
+    def _page(self, number: int) -> Passage | Skipped:
+        place = self._place(number)
+        try:
+            if number > 1 and number % _RENEW == 1:
+                self._reader.close()
+                self._reader = self._open()
+            page = self._reader.pages[number - 1]
+            text = _clean(page.extract_text())
+            if text and not _readable(text):
+                return Skipped(place, "its text is garbled: a font does not say which letters it draws")
+            if text:
+                return Passage(text + "\n\n", place, number / self._count)
+            return Skipped(place, _why_silent(page))
+        except (
+            Exception
+        ) as error:  # a page may raise anything: pypdf's errors, but also KeyError, RecursionError
+            return Skipped(place, f"reading this page failed ({type(error).__name__}: {_brief(error)})")
+
+    def _open(self) -> PdfReader:
+        try:
+            self._file.seek(0)
+            reader = PdfReader(self._file)
+            encryption = reader.trailer.get("/Encrypt")
+        except NotImplementedError as error:
+            raise self._foreign(error) from error
+        except (OSError, InputError):
+            raise
+        except Exception as error:
+            raise self._damaged(error) from error
+        if encryption is not None:
+            self._unlock(reader)
+        return reader
+
+    def _unlock(self, reader: PdfReader) -> None:
+        """The empty password first: many files are only locked against printing."""
+        try:
+            for password in ("", self._password or ""):
+                if reader.decrypt(password) != PasswordType.NOT_DECRYPTED:
+                    return
+        except WrongPasswordError:
+            pass
+        except NotImplementedError as error:
+            raise self._foreign(error) from error
+        except (DependencyError, Exception) as error:
+            raise self._damaged(error) from error
+        if self._password:
+            raise PasswordNeeded(
+                f"{self._name}: the password is wrong", "Give the right one with --password."
+            )
+        raise PasswordNeeded(f"{self._name}: a password is needed to open it", "Give it with --password.")
+
+    def _foreign(self, error: Exception) -> DrmProtected:
+        return DrmProtected(
+            f"{self._name}: protected by a scheme other than a password ({_brief(error)})",
+            "memread reads documents without copy protection only.",
+        )
+
+    def _damaged(self, error: Exception) -> DamagedDocument:
+        return DamagedDocument(f"{self._name}: it cannot be read as a PDF ({_brief(error)})", _BROKEN)
+
+    def _place(self, number: int) -> Locator:
+        label = self._labels[number - 1] if number <= len(self._labels) else None
+        return Locator(
+            document=self._index, page=label or None, page_number=number, chapter=self._chapter(number)
+        )
+
+    def _chapter(self, number: int) -> str | None:
+        """The first that begins on the page, since pages are as long as they are; else the last before it."""
+        before = None
+        for page, title in self._chapters:
+            if page == number:
+                return title
+            if page > number:
+                break
+            before = title
+        return before
+
+    def _page_labels(self) -> list[str]:
+        """What the pages call themselves; nothing if the file has no such numbers."""
+        try:
+            if "/PageLabels" not in self._reader.root_object:
+                return []
+            return [_line(label) for label in self._reader.page_labels]
+        except Exception:  # labels are a convenience: physical numbers remain
+            return []
+
+    def _outline(self) -> list[tuple[int, str]]:
+        """(page, title) of each entry that points into the document, by page."""
+        found: list[tuple[int, str]] = []
+        try:
+            entries: list[Any] = list(reversed(self._reader.outline))
+        except Exception:  # a broken outline is no reason not to read the text
+            return []
+        while entries:
+            entry = entries.pop()
+            if isinstance(entry, list):
+                entries.extend(reversed(entry))
+                continue
+            try:
+                page, title = self._reader.get_destination_page_number(entry), _line(entry.title or "")
+            except Exception:  # nosec: this entry leads nowhere, the next one may not
+                continue
+            if page is not None and page >= 0 and title:
+                found.append((page + 1, title))
+        return sorted(found, key=lambda chapter: chapter[0])
+
+    def _metadata(self) -> tuple[str, str]:
+        try:
+            data = self._reader.metadata
+            return (_line(data.title or ""), _line(data.author or "")) if data else ("", "")
+        except Exception:  # an unreadable title stops nobody from reading
+            return "", ""
+
+
+def _clean(text: str) -> str:
+    """Without control characters and lone surrogates (they cannot be UTF-8), and white space around it."""
+    lines = (
+        line.rstrip() for line in _UNTEXT.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
+    )
+    return "\n".join(lines).strip("\n ")
+
+
+def _readable(text: str) -> bool:
+    """Whether most letters are letters: a subset font without a Unicode map gives anything else."""
+    return len(_GARBLED.findall(text)) <= len(text) // 4
+
+
+def _why_silent(page: Any) -> str:
+    """A picture of text and an empty page are different losses."""
+    try:
+        resources = page.get("/Resources", {}).get_object()
+        objects = resources.get("/XObject", {}).get_object()
+        if any(objects[key].get_object().get("/Subtype") in ("/Image", "/Form") for key in objects):
+            return "no text on this page, only a picture (scanned?)"
+        contents = page.get_contents()
+        data = contents.get_data() if contents is not None else b""
+        if re.search(rb"\bBI\b.*?\bID\b", data, re.S):
+            return "no text on this page, only a picture (scanned?)"
+        return "no text on this page" if data.strip() else "an empty page"
+    except Exception:
+        return "no text on this page"
+
+
+def _line(text: Any) -> str:
+    return " ".join(_UNTEXT.sub("", str(text)).split())
+
+
+def _brief(error: Exception) -> str:
+    return _line(error)[:200] or type(error).__name__

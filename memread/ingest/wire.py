@@ -1,0 +1,48 @@
+"""What a reader in a child process says: one JSON object a line."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from memread.types import DocumentInfo, Passage, Skipped
+
+
+class Job(msgspec.Struct, frozen=True):
+    """The one line that the parent sends. The password goes this way because a command line is public."""
+
+    format: Literal["pdf", "epub"]
+    path: str
+    name: str
+    index: int
+    password: str | None = None
+
+
+class Opened(msgspec.Struct, frozen=True, tag="opened"):
+    """The document is open; always the first line unless it is Failed."""
+
+    info: DocumentInfo
+
+
+class Read(msgspec.Struct, frozen=True, tag="read"):
+    passage: Passage
+
+
+class Lost(msgspec.Struct, frozen=True, tag="lost"):
+    skipped: Skipped
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """An error of memread.errors, by name. Nothing follows."""
+
+    error: str
+    message: str
+    hint: str
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """The whole document has been read. Nothing follows."""
+
+
+Message = Opened | Read | Lost | Failed | Finished

@@ -1,0 +1,79 @@
+"""A child process that reads one PDF or EPUB: `python -m memread.ingest.worker`.
+
+The libraries that do it hold Python's lock, hang, crash and grow: none of that may reach the process that
+draws the screen and owns the model. The child runs ahead as far as its pipe has room, then waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import msgspec
+
+from memread.errors import DamagedDocument, FileUnreadable, MemreadError
+from memread.ingest.wire import Failed, Finished, Job, Lost, Message, Opened, Read
+from memread.types import Skipped
+
+
+def main() -> None:
+    # Ctrl-C is for the parent, which decides what still has to be read.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lines = sys.stdin.buffer
+    out = sys.stdout.buffer
+    job = msgspec.json.decode(lines.readline(), type=Job)
+    threading.Thread(target=_end_with_parent, args=(lines,), daemon=True).start()
+    encoder = msgspec.json.Encoder()
+    try:
+        for message in read(job):
+            out.write(encoder.encode(message) + b"\n")
+            # Flushed each time: what is in a buffer here would be lost in a crash.
+            out.flush()
+    except BrokenPipeError:
+        os._exit(0)
+    with contextlib.suppress(OSError):
+        out.flush()
+    os._exit(0)  # without waiting for libraries to tidy up
+
+
+def _end_with_parent(lines: BinaryIO) -> None:
+    """The parent never writes again: the pipe only ends, and it ends even if the parent was killed."""
+    while lines.read1(4096) if hasattr(lines, "read1") else lines.read(1):
+        pass
+    os._exit(0)
+
+
+def read(job: Job) -> Iterator[Message]:
+    """Everything that is to be said about a document. Errors are messages too.
+
+    Limits of time and memory for a page belong here (set before `passages()` goes on) and in the parent,
+    which sees how long a message takes.
+    """
+    try:
+        if job.format == "pdf":
+            from memread.ingest.pdf import PdfReading as Reading
+        else:
+            from memread.ingest.epub import EpubReading as Reading  # type: ignore[assignment]
+        reading = Reading(job.path, job.name, job.index, *([job.password] if job.format == "pdf" else []))
+        yield Opened(reading.info)
+        for part in reading.passages():
+            yield Lost(part) if isinstance(part, Skipped) else Read(part)
+        yield Finished()
+    except BrokenPipeError:
+        raise
+    except MemreadError as error:
+        yield Failed(type(error).__name__, error.message, error.hint)
+    except OSError as error:
+        yield Failed(FileUnreadable.__name__, f"{job.name}: {error.strerror or error}", "")
+    except Exception as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        yield Failed(DamagedDocument.__name__, f"{job.name}: it cannot be read ({why})", "")
+
+
+if __name__ == "__main__":
+    main()
