@@ -19,6 +19,7 @@ from memread.errors import ConfigError
 
 PREFIX: Final = "MEMREAD_"
 FILE_VARIABLE: Final = "MEMREAD_CONFIG"
+_OTHER_VARIABLES: Final = {FILE_VARIABLE, "MEMREAD_DEBUG"}
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -250,7 +251,7 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
     file = Path(environ[FILE_VARIABLE]).expanduser() if environ.get(FILE_VARIABLE) else None
     settled = {setting.name: (setting.default, "default") for setting in SETTINGS}
     settled.update(_from_file(file or config_dir() / "config.toml", required=file is not None))
-    known = {setting.variable for setting in SETTINGS} | {FILE_VARIABLE}
+    known = {setting.variable for setting in SETTINGS} | _OTHER_VARIABLES
     warnings = tuple(
         f"{name} sets nothing{_close(name, known)}"
         for name in sorted(environ)

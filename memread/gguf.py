@@ -224,6 +224,23 @@ def shards(path: Path) -> list[Path]:
     return files
 
 
+def stem(path: Path) -> str:
+    """The name of the model in a file: without .gguf and the number of its part."""
+    match = _SHARD.fullmatch(path.name)
+    return match["stem"] if match else path.name[: -len(".gguf")] if is_gguf(path) else path.name
+
+
+def is_gguf(path: Path) -> bool:
+    """By its name."""
+    return path.suffix.lower() == ".gguf"
+
+
+def is_first(path: Path) -> bool:
+    """Not the second or a later part of a split model, by its name."""
+    match = _SHARD.fullmatch(path.name)
+    return match is None or int(match["number"]) == 1
+
+
 def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")

