@@ -12,7 +12,10 @@ from memread.events import Event
 Clock = Callable[[], float]
 """Seconds from any fixed moment, such as `time.monotonic`."""
 
-_PLAINER = str.maketrans({"·": "-", "–": "-", "−": "-", "…": "..."})
+PLAINER = str.maketrans(
+    {"·": "-", "–": "-", "—": "-", "−": "-", "…": ".", "‘": "'", "’": "'", "“": '"', "”": '"'}
+)
+"""Signs that have a likeness of the same width in ASCII."""
 
 
 class View(Protocol):
@@ -75,7 +78,7 @@ def write_line(stream: TextIO, line: str) -> None:
             stream.write(line + "\n")
         except UnicodeEncodeError:
             encoding = stream.encoding or "ascii"
-            plainer = line.translate(_PLAINER)
+            plainer = line.translate(PLAINER)
             stream.write(plainer.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         stream.flush()
     except BrokenPipeError:

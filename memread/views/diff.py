@@ -13,10 +13,16 @@ import regex
 _SENTENCE = regex.compile(
     r"(?<=[.!?…][\"'”’)\]]?)\s+(?=[\p{Lu}\p{Lo}\d\"'“‘(\[*-])|(?<=[。！？][」』”]?)(?=\S)"
 )
-_WORD = regex.compile(r"\s+|\p{Han}|[\p{L}\p{M}\p{N}_'’-]+|\S")
+# Scripts that write no spaces between words are compared by the letter.
+_WORD = regex.compile(
+    r"(?V1)\s+|[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]"
+    r"|[[\p{L}\p{M}\p{N}_'’\-]--[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]]+|\S"
+)
 
 Sign = Literal["=", "+", "-"]
 
+_ANCHOR = 7
+"""Characters, at least, that an old and a new memory must share to be at the same place."""
 _ALIKE = 0.5
 """From this share of common words on, a sentence counts as a new wording of another one."""
 
@@ -67,6 +73,25 @@ def changes(before: str, after: str) -> tuple[int, int]:
 def units(memory: str) -> list[str]:
     """The lines of a memory; the sentences of those that are prose."""
     return [part.strip() for line in memory.splitlines() for part in _SENTENCE.split(line) if part.strip()]
+
+
+def remainder(before: str, written: str) -> str:
+    """What of `before` comes after the place that a text which is being written over it has reached.
+
+    That place is where both have the same last few words; all of `before` when they have none.
+    """
+    words = [found.span() for found in _WORD.finditer(written) if not found[0].isspace()]
+    for end in range(len(words), 2, -1):
+        start = end - 3
+        while start > 0 and words[end - 1][1] - words[start][0] < _ANCHOR:
+            start -= 1
+        phrase = written[words[start][0] : words[end - 1][1]]
+        at = before.find(phrase)
+        if at >= 0:
+            rest = before[at + len(phrase) :]
+            # Reworded since: what is left of the old sentence's punctuation says nothing.
+            return rest if end == len(words) else " " + rest.lstrip(" \n.,;:!?。、！？")
+    return before
 
 
 def _replaced(old: list[str], new: list[str]) -> list[Line]:

@@ -20,7 +20,7 @@ def draw(reading: Reading, now: float, page: Page) -> list[Text]:
     gap = [Text("")] if roomy else []
     state = _state(reading, now, page)
     if page.height <= 2:
-        return [state]
+        return [page.fit(state)]
     head = _head(reading, page, 2 if roomy else 1)
     meter = [_bar(reading, page), _place(reading, now, page)]
     notice = _notice(reading, page)
@@ -31,7 +31,7 @@ def draw(reading: Reading, now: float, page: Page) -> list[Text]:
     lines += _body(reading, page, page.height - len(lines))
     while lines and not lines[-1].plain.strip():
         lines.pop()
-    return lines[: page.height]
+    return [page.fit(line) for line in lines[: page.height]]
 
 
 def _head(reading: Reading, page: Page, rows: int) -> list[Text]:
@@ -49,12 +49,14 @@ def _head(reading: Reading, page: Page, rows: int) -> list[Text]:
     model = Text(words.line(started.engine.model, 40), "dim")
     question = Text("Summary" if started.summary else words.line(started.question, 1000))
     wrapped = plain(question, page, limit=rows)
-    return [row(page, title, [model]), *wrapped]
+    return [row(page, title, [model], whole=True), *wrapped]
 
 
 def _bar(reading: Reading, page: Page) -> Text:
     """How much of the inputs is read, is being read, and is left; without a bar when nobody can know."""
     position, glyphs = reading.position, page.glyphs
+    if position is None and not reading.segments and all(d.size is not None for d in reading.documents):
+        return Text.assemble(" " * MARGIN, (glyphs.empty * max(4, page.inner - 6), "dim"))
     if position is None:
         done = reading.resumed + reading.segments
         parts = ["streaming", words.plural(done, "segment"), f"{words.short(reading.tokens)} tokens"]
@@ -83,8 +85,8 @@ def _place(reading: Reading, now: float, page: Page) -> Text:
         words.rate(speed) if speed is not None else "",
         words.duration(now - reading.begun) if reading.started else "",
     ]
-    if left is not None and not reading.over and not reading.stopping:
-        facts.append(f"about {words.rough(left)} left")
+    if left is not None and reading.phase in ("waiting", "reading", "writing") and not reading.stopping:
+        facts.append(("about " if page.inner >= 50 else "~") + f"{words.rough(left)} left")
     return row(page, Text(where), [Text(fact, "dim") for fact in facts])
 
 
@@ -92,7 +94,7 @@ def _state(reading: Reading, now: float, page: Page) -> Text:
     """What happens right now."""
     glyphs = page.glyphs
     done, total = reading.prefill
-    tokens = f"{words.count(done)} of {words.count(total)} tokens" if total else ""
+    tokens = f"{words.count(done)} of {words.count(total)}" + (" tokens" if page.inner >= 50 else "")
     number = reading.segment.index + 1 if reading.segment else reading.resumed + 1
     said = {
         "opening": "Opening",
@@ -104,14 +106,14 @@ def _state(reading: Reading, now: float, page: Page) -> Text:
         "done": "Done",
         "failed": "Failed",
     }[reading.phase]
-    facts = [Text(tokens, "dim")] if tokens and reading.phase in ("reading", "thinking") else []
+    facts = [Text(tokens, "dim")] if total and reading.phase in ("reading", "thinking") else []
     if not reading.stopping or reading.over:
-        return row(page, Text(said, "bold"), facts, sign=Text(glyphs.state, "cyan"))
+        return row(page, Text(said, "bold"), facts, sign=Text(glyphs.state, "cyan"), whole=True)
     if reading.phase in ("thinking", "answering"):
         said += " from what was read so far"
     else:
         said = "Stopping: the answer will rest on what was read so far"
-    return row(page, Text(said, "bold"), facts, sign=Text(glyphs.stop, "yellow"))
+    return row(page, Text(said, "bold"), facts, sign=Text(glyphs.stop, "yellow"), whole=True)
 
 
 def _notice(reading: Reading, page: Page) -> list[Text]:
@@ -191,11 +193,11 @@ def _fit(block: Block, rows: int, page: Page) -> list[Text]:
         return list(lines)
     if rows < 1:
         return []
-    start = min(max(0, block.focus - rows), len(lines) - rows)
+    start = min(max(0, block.focus + (rows > 4) - rows), len(lines) - rows)
     shown = list(lines[start : start + rows])
     more = Text(" " * MARGIN + page.glyphs.ellipsis, "dim")
-    if start > 0 and rows > 1:
+    if start > 0 and rows > 2:
         shown[0] = more
-    if start + rows < len(lines) and rows > 2:
+    if start + rows < len(lines) and rows > 4:
         shown[-1] = more
     return shown

@@ -65,7 +65,7 @@ class LiveView(Closing):
         self._closed = True
         self._live.stop()
         self.fold()
-        said = [*summary.failure(self.reading), *summary.lines(self.reading)]
+        said = [*summary.failure(self.reading), *summary.notices(self.reading), *summary.lines(self.reading)]
         for line in said:
             text = Text(line, "bold red" if line.startswith("error:") else "dim", overflow="fold")
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)

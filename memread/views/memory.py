@@ -12,8 +12,6 @@ from memread.views.reading import Reading
 
 _SIGNS = {"=": "", "+": "bold green", "-": "bold red"}
 _STYLES = {"=": "", "+": "green", "-": "dim"}
-_ANCHOR = 3
-"""Words in a row that the old and the new memory must share to be at the same place."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,7 @@ def plain(text: Text, page: Page, sign: Text | None = None, limit: int = 0) -> l
     lines = []
     for part in wrapped:
         part.rstrip()
-        line = Text()
-        line.append_text(sign if sign is not None else Text(" "))
-        line.append(" ").append_text(part)
-        lines.append(line)
+        lines.append(Text.assemble(sign if sign is not None else " ", " ", part))
     return lines
 
 
@@ -44,7 +39,9 @@ def revised(reading: Reading, page: Page) -> Block:
     """The memory after a segment, with what it gained (+) and lost (−)."""
     lines: list[Text] = []
     focus = 0
-    for entry in diff.compare(words.shown(reading.before), words.shown(reading.memory)):
+    entries = diff.compare(words.shown(reading.before), words.shown(reading.memory))
+    gained = any(entry.sign == "+" for entry in entries)
+    for entry in entries:
         sign = Text({"=": " ", "+": page.glyphs.plus, "-": page.glyphs.minus}[entry.sign], _SIGNS[entry.sign])
         text = Text()
         reworded = any(not run.changed for run in entry.runs) and len(entry.runs) > 1
@@ -52,7 +49,7 @@ def revised(reading: Reading, page: Page) -> Block:
             style = _STYLES[entry.sign] if run.changed or not reworded else ""
             text.append(run.text, style)
         lines += plain(text, page, sign)
-        if entry.sign != "=":
+        if entry.sign == "+" or (entry.sign == "-" and not gained):
             focus = len(lines)
     return Block(lines, focus)
 
@@ -62,47 +59,34 @@ def drafted(reading: Reading, page: Page) -> Block:
     old, new = words.shown(reading.memory), words.shown(reading.reply())
     known = {" ".join(unit.split()) for unit in diff.units(old)}
     written = diff.units(new)
-    ghosts = diff.units(remainder(old, new))
+    rest = diff.remainder(old, new)
+    ghosts = diff.units(rest)
     lines: list[Text] = []
     for unit in written[:-1]:
         lines += _drafted(unit, " ".join(unit.split()) in known, page)
     if written:
-        key = " ".join(written[-1].split())
-        ghost = ghosts.pop(0) if ghosts else ""
-        lines += _drafted(written[-1], any(unit.startswith(key) for unit in known), page, ghost, caret=True)
+        last = written[-1]
+        same = any(unit.startswith(" ".join(last.split())) for unit in known)
+        ghost = ""
+        if ghosts and not last.endswith((".", "!", "?", "…", "。")):
+            ghost = (" " if rest is old or rest[:1].isspace() else "") + ghosts.pop(0)
+        lines += _drafted(last, same, page, page.glyphs.caret, ghost)
     focus = len(lines)
     for ghost in ghosts:
         lines += plain(Text(ghost, "dim"), page)
     return Block(lines, focus)
 
 
-def _drafted(unit: str, same: bool, page: Page, ghost: str = "", caret: bool = False) -> list[Text]:
+def _drafted(unit: str, same: bool, page: Page, caret: str = "", ghost: str = "") -> list[Text]:
     """A sentence being written, and behind the caret the one it is written over."""
-    text = Text()
-    text.append(unit, "" if same else "green")
-    if caret:
-        text.append(page.glyphs.caret, "cyan")
-    if ghost:
-        text.append(" " + ghost, "dim")
-    lines = plain(text, page)
+    text = Text.assemble((unit, "" if same else "green"), (caret, "cyan"), (ghost, "dim"))
     if same:
-        return lines
+        return plain(text, page)
+    # Only lines that hold new text are marked, not those with the rest of the old.
+    lines = plain(text, page, Text(page.glyphs.plus, _SIGNS["+"]))
     seen = 0
-    signed = []
-    for line in lines:
-        # Only lines that hold new text are marked, not those with the rest of the old.
-        sign = Text(page.glyphs.plus, _SIGNS["+"]) if seen < len(unit) else Text(" ")
-        signed.append(sign + line[1:])
+    for at, line in enumerate(lines):
+        if seen >= len(unit):
+            lines[at] = Text.assemble(" ", line[1:])
         seen += len(line) - 1
-    return signed
-
-
-def remainder(old: str, new: str) -> str:
-    """What of the old memory comes after the place that the new text has reached."""
-    written = new.split()
-    for end in range(len(written), _ANCHOR - 1, -1):
-        phrase = " ".join(written[end - _ANCHOR : end])
-        at = old.find(phrase)
-        if at >= 0:
-            return old[at + len(phrase) :].lstrip(".,;: ")
-    return old
+    return lines

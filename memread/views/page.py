@@ -8,6 +8,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from memread.views.base import PLAINER
+
 MARGIN = 2
 MEASURE = 100
 """Wider lines are hard to read."""
@@ -57,6 +59,24 @@ class Page:
         """Columns between the margins."""
         return max(1, self.width - MARGIN - (1 if self.width < 60 else MARGIN))
 
+    def fit(self, line: Text) -> Text:
+        """`line` no wider than the page, and with what the terminal's encoding lacks replaced."""
+        line = cut(line, self.width, self.glyphs.ellipsis)
+        try:
+            line.plain.encode(self.console.encoding)
+        except (UnicodeEncodeError, LookupError):
+            plain = line.plain.translate(PLAINER)
+            line.plain = "".join(c if _encodes(c, self.console.encoding) else "?" for c in plain)
+        return line
+
+
+def _encodes(character: str, encoding: str) -> bool:
+    try:
+        character.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
 
 def page_of(console: Console, glyphs: Glyphs) -> Page:
     """The page that this terminal has room for: one row stays free for the cursor."""
@@ -64,10 +84,11 @@ def page_of(console: Console, glyphs: Glyphs) -> Page:
     return Page(console, max(1, min(size.width, MEASURE)), max(1, size.height - 1), glyphs)
 
 
-def row(page: Page, left: Text, right: list[Text], sign: Text | None = None) -> Text:
-    """One line: `left`, and at the right as many of the last facts as there is room for."""
+def row(page: Page, left: Text, right: list[Text], *, sign: Text | None = None, whole: bool = False) -> Text:
+    """One line: `left`, and at the right as many of the last facts as there is room for.
+    `whole`: a fact must not cost any of `left`."""
     facts = Text()
-    least = min(left.cell_len, max(12, page.inner // 3))
+    least = left.cell_len if whole else min(left.cell_len, max(12, page.inner // 3))
     for fact in reversed(right):
         if not fact.plain:
             continue

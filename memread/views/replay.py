@@ -24,7 +24,9 @@ from memread.events import (
     from_dict,
 )
 from memread.types import Counts
+from memread.views.base import View
 from memread.views.canned import canned
+from memread.views.choose import choose_view
 from memread.views.live import LiveView
 
 Timed = tuple[float, Event]
@@ -113,7 +115,7 @@ def picture(events: Sequence[Event], *, width: int, height: int, at: int | None 
     return paper.export_svg(title=title, theme=SVG_EXPORT_THEME)
 
 
-def play(events: Sequence[Event], view: LiveView, speed: float) -> None:
+def play(events: Sequence[Event], view: View, speed: float) -> None:
     """Show the events as fast as they came, times `speed`."""
     started = time.monotonic()
     for when, event in timed(events):
@@ -142,5 +144,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         svg = picture(events, width=options.width, height=options.height, at=options.at)
         options.svg.write_text(svg, encoding="utf-8")
         return
-    with LiveView(Console(stderr=True)) as view:
+    with choose_view() as view:
         play(events, view, options.speed)

@@ -16,7 +16,7 @@ def lines(reading: Reading) -> list[str]:
     """A few lines, safe to print, most important first; none when nothing was begun."""
     if reading.started is None:
         return []
-    said = [_read(reading), *skipped(reading), *_guarded(reading), *_notices(reading)]
+    said = [_read(reading), *skipped(reading), *_guarded(reading)]
     if reading.started.recorded and reading.started.run:
         run = words.line(reading.started.run, 80)
         said.append(f"Run {run} – see it again: memread runs show {run}")
@@ -30,7 +30,7 @@ def warnings(reading: Reading) -> list[str]:
         coverage = reading.answer.coverage
         reached = _reached(coverage.last, coverage.fraction, False, reading)
         said.append("The answer is partial: read " + (reached or "only a part") + ".")
-    return [*said, *skipped(reading), *_guarded(reading), *_notices(reading)]
+    return [*said, *skipped(reading), *_guarded(reading), *notices(reading)]
 
 
 def failure(reading: Reading) -> list[str]:
@@ -107,5 +107,6 @@ def _guarded(reading: Reading) -> list[str]:
     ]
 
 
-def _notices(reading: Reading) -> list[str]:
+def notices(reading: Reading) -> list[str]:
+    """What the user should know, each once."""
     return [words.line(message, 400) for message in dict.fromkeys(reading.notices)]
