@@ -46,21 +46,31 @@ class EpubReading:
         sizes = [max(1, self._archive.size(item.path)) for item in spine]
         total, done, letters = sum(sizes), 0, 0
         place = Locator(document=self._index)
+        held: list[Passage | Skipped] = []
         for item, size in zip(spine, sizes, strict=True):
             path = self._archive.find(item.path) or item.path
             flow = self._flow(item, path)
             if isinstance(flow, str):
                 place = self._begin(place, path)
-                yield Skipped(place, flow)
+                held.append(Skipped(place, flow))
             else:
                 letters += flow.letters
                 for passage in self._cut(place, path, flow):
                     place = passage.locator
                     assert passage.fraction is not None
-                    yield _with_fraction(passage, (done + passage.fraction * size) / total)
+                    held.append(_with_fraction(passage, (done + passage.fraction * size) / total))
                 place = self._after(place, path, flow)
+                if flow.lost:
+                    held.append(Skipped(place, f"{path}: {flow.lost:,} undecodable bytes in it, shown as �"))
             done += size
+            # Until there are words it may be a book of pictures, which is no reading at all.
+            if letters:
+                yield from held
+                held = []
         if not letters:
+            lost = [part for part in held if isinstance(part, Skipped)]
+            if lost and len(lost) == len(held):
+                raise damaged(self._name, f"none of its chapters can be read ({lost[0].reason})")
             raise NoTextLayer(
                 f"{self._name}: a book of pictures, without text",
                 "Recognise its text first (OCR), and read the result.",
@@ -78,8 +88,7 @@ class EpubReading:
             return f"{path}: {error.args[0]}"
         wanted = (*self._chapters.get(path, ()), *self._pages.get(path, ()))
         flow = parse_xhtml(text, frozenset(target.fragment for target in wanted if target.fragment))
-        if not flow.text and lost:
-            return f"{path}: its text cannot be decoded"
+        flow.lost = lost
         return flow
 
     def _begin(self, place: Locator, path: str) -> Locator:

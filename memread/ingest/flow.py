@@ -80,6 +80,8 @@ class Flow:
         """Of <title>."""
         self.letters = 0
         """Characters that are not the description of a picture."""
+        self.lost = 0
+        """Bytes of the source that were no text in its encoding."""
         self._out: list[str] = []
         self._length = 0
         self._anchors = anchors
