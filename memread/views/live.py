@@ -63,12 +63,16 @@ class LiveView(Closing):
         if self._closed:
             return
         self._closed = True
-        self._live.stop()
+        begun = self._live.is_started
+        try:
+            self._live.stop()
+        finally:
+            # Whatever broke in, the cursor is back.
+            if begun:
+                self.console.show_cursor(True)
         self.fold()
-        said = [*summary.failure(self.reading), *summary.notices(self.reading), *summary.lines(self.reading)]
-        for line in said:
-            text = Text(line, "bold red" if line.startswith("error:") else "dim", overflow="fold")
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        for line in [*summary.notices(self.reading), *summary.lines(self.reading)]:
+            self.console.print(Text(line, "dim"), markup=False, highlight=False, soft_wrap=True)
 
     def refresh(self) -> None:
         """Draw now. For tests and pictures; the thread does it otherwise."""

@@ -1,4 +1,4 @@
-"""Views of lines for standard error that is no terminal: a log of a reading, and only what went wrong."""
+"""Views of lines: the log of a reading, only what went wrong in it, and the record of one that is over."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class PlainView(Closing):
             return
         self._closed = True
         self._segment(self._clock())
-        for line in [*summary.failure(self._reading), *summary.lines(self._reading)]:
+        for line in summary.lines(self._reading):
             self._line(line)
 
     def _begin(self, event: RunStarted) -> None:
@@ -128,7 +128,10 @@ class PlainView(Closing):
 
 
 class QuietView(Closing):
-    """Only what a user must know to trust the answer: parts not read, memories not accepted, errors."""
+    """Only what a user must know to trust the answer: parts not read, memories not accepted.
+
+    As with every view, the error that ended a reading is told by whoever ran it.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -146,5 +149,54 @@ class QuietView(Closing):
         if self._closed:
             return
         self._closed = True
-        for line in [*summary.failure(self._reading), *summary.warnings(self._reading)]:
+        for line in summary.warnings(self._reading):
             write_line(self._stream, line)
+
+
+class RecordView(Closing):
+    """A reading that is over, from its recorded events: what was asked, read and answered."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._reading = Reading()
+        self._closed = False
+
+    def __enter__(self) -> RecordView:
+        return self
+
+    def show(self, event: Event) -> None:
+        if not isinstance(event, Piece | Prefilled):
+            self._reading.apply(event, 0.0)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        reading = self._reading
+        if reading.started is None:
+            return
+        self._fact("Run", words.line(reading.started.run, 80))
+        for at, document in enumerate(reading.documents):
+            name, author = words.line(document.name), words.line(document.author)
+            title = words.title(reading.documents, at)
+            said = (
+                title
+                + (f" – {author}" if author else "")
+                + (f" ({name})" if name not in (title, "-") else "")
+            )
+            self._fact("" if at else "Document" if len(reading.documents) == 1 else "Documents", said)
+        self._fact(
+            "Question", "a summary" if reading.started.summary else words.shown(reading.started.question)
+        )
+        engine = reading.started.engine
+        self._fact("Model", f"{words.line(engine.model)}, profile {words.line(reading.started.profile)}")
+        unread = [*summary.skipped(reading), *summary.guarded(reading), *summary.notices(reading)]
+        self._fact("Read", "\n".join([summary.read(reading, timed=False).removeprefix("Read "), *unread]))
+        if reading.failure is not None:
+            self._fact("Error", "\n".join(summary.failure(reading)).removeprefix("error: "))
+        if reading.answer is not None:
+            self._fact("Answer", words.shown(reading.answer.text) or "(none)")
+
+    def _fact(self, name: str, text: str) -> None:
+        for at, line in enumerate(text.splitlines() or [""]):
+            write_line(self._stream, f"{'' if at else name:<10} {line}".rstrip())

@@ -16,7 +16,7 @@ def lines(reading: Reading) -> list[str]:
     """A few lines, safe to print, most important first; none when nothing was begun."""
     if reading.started is None:
         return []
-    said = [_read(reading), *skipped(reading), *_guarded(reading)]
+    said = [read(reading), *skipped(reading), *guarded(reading)]
     if reading.started.recorded and reading.started.run:
         run = words.line(reading.started.run, 80)
         said.append(f"Run {run} – see it again: memread runs show {run}")
@@ -30,7 +30,7 @@ def warnings(reading: Reading) -> list[str]:
         coverage = reading.answer.coverage
         reached = _reached(coverage.last, coverage.fraction, False, reading)
         said.append("The answer is partial: read " + (reached or "only a part") + ".")
-    return [*said, *skipped(reading), *_guarded(reading), *notices(reading)]
+    return [*said, *skipped(reading), *guarded(reading), *notices(reading)]
 
 
 def failure(reading: Reading) -> list[str]:
@@ -42,22 +42,23 @@ def failure(reading: Reading) -> list[str]:
     return [f"error: {words.line(failed.message, 400)}", *([f"  {hint}"] if hint else [])]
 
 
-def _read(reading: Reading) -> str:
+def read(reading: Reading, *, timed: bool = True) -> str:
     """Such as "Read 12 segments, 60,123 tokens, to p. 340 (82%) in 1m12s (830 tok/s)."."""
-    read, tokens, fraction, last = reading.segments, reading.tokens, reading.fraction, reading.last
+    done, tokens, fraction, last = reading.segments, reading.tokens, reading.fraction, reading.last
     complete = False
     if reading.answer is not None:
         coverage = reading.answer.coverage
         fraction, last, complete = coverage.fraction, coverage.last, coverage.complete
-    if not read and not reading.resumed:
+    if not done and not reading.resumed:
         return "Nothing was read."
     reached = _reached(last, fraction, complete, reading)
-    text = f"Read {words.plural(read, 'segment')}, {words.count(tokens)} tokens"
+    text = f"Read {words.plural(done, 'segment')}, {words.count(tokens)} tokens"
     if reached:
         text += f", {reached}"
-    text += f" in {words.duration(reading.elapsed)}"
-    if tokens and reading.elapsed > 0:
-        text += f" ({words.rate(tokens / reading.elapsed)})"
+    if timed:
+        text += f" in {words.duration(reading.elapsed)}"
+        if tokens and reading.elapsed > 0:
+            text += f" ({words.rate(tokens / reading.elapsed)})"
     if reading.resumed:
         text += f"; {words.plural(reading.resumed, 'segment')} taken over from the earlier run"
     if not complete:
@@ -96,7 +97,7 @@ def _places(parts: Iterable[Skipped], reading: Reading) -> str:
     return ", ".join(places[:_PLACES]) + (f" and {words.count(more)} more" if more > 0 else "")
 
 
-def _guarded(reading: Reading) -> list[str]:
+def guarded(reading: Reading) -> list[str]:
     """Such as "Memory kept twice because every reply was rejected (it repeats itself)."."""
     if not reading.kept:
         return []

@@ -19,7 +19,7 @@ from memread.views.canned import canned
 from memread.views.json import EventsView, JsonView, dumps, result
 from memread.views.live import LiveView
 from memread.views.memories import MemoriesView
-from memread.views.plain import PlainView, QuietView
+from memread.views.plain import PlainView, QuietView, RecordView
 from tests.views.pictures import console, resumed, segment, started, stream, updated
 from tests.views.test_frame import HOSTILE, events
 
@@ -61,17 +61,54 @@ def test_quiet_says_only_what_matters() -> None:
     assert out.getvalue() == "1 page skipped: p. 41 (no text layer).\n"
 
 
-def test_quiet_says_errors() -> None:
+def test_quiet_says_that_an_answer_is_partial() -> None:
     out = io.StringIO()
     view = QuietView(out)
-    view.show(Failed("OutOfMemory", "no memory", "close something", 17))
+    for event in stream():
+        view.show(event)
     view.close()
     view.close()
-    assert out.getvalue() == "error: no memory\n  close something\n"
+    assert out.getvalue().startswith("The answer is partial: read to line 801.\nMemory kept once")
 
 
-@pytest.mark.parametrize("kind", [PlainView, QuietView, MemoriesView])
-def test_hostile_text_is_written_safely(kind: type[PlainView] | type[QuietView] | type[MemoriesView]) -> None:
+@pytest.mark.parametrize("kind", [PlainView, QuietView])
+def test_errors_are_left_to_the_command_line(kind: type[PlainView] | type[QuietView]) -> None:
+    out = io.StringIO()
+    with kind(out) as view:
+        view.show(Failed("OutOfMemory", "no memory", "close something", 17))
+    assert out.getvalue() == ""
+
+
+def test_record() -> None:
+    out = io.StringIO()
+    with RecordView(out) as view:
+        for event in canned():
+            view.show(event)
+    assert out.getvalue() == (
+        "Run        7Q3KX\n"
+        "Document   Moby-Dick; or, The Whale – Herman Melville (moby-dick.epub)\n"
+        "Question   Why does Ishmael go to sea, and who becomes his friend before he sails?\n"
+        "Model      Qwen2.5-7B-MemAgent Q4_K_M, profile memagent-7b\n"
+        "Read       6 segments, 29,928 tokens, to the end.\n"
+        "           1 page skipped: p. 41 (no text layer).\n"
+        "Answer     substitute for pistol and ball; Queequeg, the harpooneer with whom he shares a bed at "
+        "the Spouter-Inn, becomes his bosom friend\n"
+    )
+
+
+def test_record_of_an_error() -> None:
+    out = io.StringIO()
+    with RecordView(out) as view:
+        for event in resumed():
+            view.show(event)
+    assert (
+        "Error      the model needs 9 GB, but only 4 GB are free\n             use a smaller model\n"
+        in out.getvalue()
+    )
+
+
+@pytest.mark.parametrize("kind", [PlainView, QuietView, MemoriesView, RecordView])
+def test_hostile_text_is_written_safely(kind: Any) -> None:
     out = io.StringIO()
     with kind(out) as view:
         for event in [*events(HOSTILE), Failed("X", HOSTILE, HOSTILE, 1)]:
@@ -96,7 +133,8 @@ def test_memories_are_printed_above_the_live_region() -> None:
     with LiveView(screen, auto_refresh=False) as live, Tee([live, MemoriesView(screen)]) as view:
         for event in canned():
             view.show(event)
-            live.refresh()
+            if isinstance(event, MemoryUpdated):
+                live.refresh()
     assert isinstance(screen.file, io.StringIO)
     assert "[6] pp. 96–150 · Merry Christmas" in screen.file.getvalue()
 

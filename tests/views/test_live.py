@@ -33,9 +33,9 @@ def test_closing_gives_the_terminal_back_and_leaves_the_summary() -> None:
             view.show(event)
     view.close()
     out = written(screen)
-    assert out.count(HIDE) == out.count(SHOW) == 1
+    assert out.count(HIDE) == 1 <= out.count(SHOW)
     assert "\x1b[?1049h" not in out
-    after = out[out.index(SHOW) :]
+    after = out[out.rindex(SHOW) :]
     assert "Read 6 segments" in after and "memread runs show 7Q3KX" in after
     assert "Writing" not in after
 
@@ -45,7 +45,7 @@ def test_an_error_on_the_way_gives_the_terminal_back() -> None:
     with pytest.raises(KeyboardInterrupt), LiveView(screen) as view:
         view.show(started())
         raise KeyboardInterrupt
-    assert written(screen).count(SHOW) == 1
+    assert written(screen).rindex(SHOW) > written(screen).rindex(HIDE)
 
 
 def test_nothing_is_written_when_nothing_happened() -> None:
