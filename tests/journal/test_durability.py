@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from memread.errors import JournalError
-from memread.journal import Journal
+from memread.journal import Journal, database
 from memread.journal.database import APPLICATION_ID, VERSION
 from tests.journal.readings import IDENTITY, STARTED, identity, rejected, update
 
@@ -426,3 +426,27 @@ def test_a_closed_terminal_or_a_break_ends_the_lease_too(path: Path) -> None:
             found = journal.unfinished(identity("Who?"))
             assert found is not None
             found.close()
+
+
+# ── upgrades ──
+
+
+def test_an_older_journal_is_brought_up_to_date_or_left_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal.open(path) as journal, journal.begin(IDENTITY, STARTED) as recording:
+        recording.record(update(0))
+    released = database.MIGRATIONS
+    good, bad = "ALTER TABLE runs ADD COLUMN note TEXT", "ALTER TABLE nothing ADD COLUMN note TEXT"
+    monkeypatch.setattr(database, "VERSION", VERSION + 1)
+    monkeypatch.setattr(database, "MIGRATIONS", (*released, (good, bad)))
+    with pytest.raises(JournalError):
+        Journal.open(path)
+    monkeypatch.setattr(database, "MIGRATIONS", (*released, (good,)))  # works only if nothing was done before
+    with Journal.open(path) as journal:
+        assert len(journal.show(recording.run_id).steps()) == 1
+    with Journal.open(path) as journal, journal.unfinished(IDENTITY) or pytest.fail() as again:
+        again.record(update(1))
+    monkeypatch.undo()
+    with pytest.raises(JournalError, match="newer memread"):
+        Journal.open(path)
