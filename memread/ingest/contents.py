@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from memread.ingest.markup import parse_xml
-from memread.ingest.package import Archive, Package
+from memread.ingest.package import Archive, Package, Unreadable
 
 
 class Target(NamedTuple):
@@ -67,7 +67,7 @@ def _ncx(archive: Archive, path: str, element: str) -> Iterator[Target]:
 def _parse(archive: Archive, path: str) -> Any:
     try:
         return parse_xml(archive.read(path))
-    except KeyError:
+    except Unreadable:
         return None
 
 

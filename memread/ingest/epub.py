@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
+from typing import BinaryIO
 
 from memread.errors import NoTextLayer
 from memread.ingest.contents import Target, read_contents
 from memread.ingest.flow import Flow
 from memread.ingest.markup import decode, parse_xhtml
-from memread.ingest.package import Archive, Item, damaged, read_package, refuse_drm
+from memread.ingest.package import Archive, Item, Unreadable, damaged, read_package, refuse_drm
 from memread.ingest.passages import cut
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
@@ -19,10 +20,12 @@ class EpubReading:
     """An open book. Its text comes in the order of the spine, whatever the manifest says; parts that are
     not linear (notes, answers) at their place too."""
 
-    def __init__(self, path: str, name: str, index: int = 0) -> None:
-        """Raises DrmProtected, DamagedDocument, OSError."""
+    def __init__(self, file: BinaryIO, name: str, index: int = 0) -> None:
+        """file: read from until the passages end; not closed.
+
+        Raises DrmProtected, DamagedDocument, OSError."""
         self._name, self._index = name, index
-        self._archive = Archive(path, name)
+        self._archive = Archive(file, name)
         refuse_drm(self._archive)
         self._package = read_package(self._archive)
         if not self._package.spine:
@@ -37,7 +40,7 @@ class EpubReading:
             author=self._package.author,
             pages=len(contents.pages) or None,
             chapters=len(contents.chapters) or None,
-            size=Path(path).stat().st_size,
+            size=os.fstat(file.fileno()).st_size,
         )
 
     def passages(self) -> Iterator[Passage | Skipped]:
@@ -84,8 +87,8 @@ class EpubReading:
             return f"{path}: {item.media_type or 'of an unknown type'}, not text"
         try:
             text, lost = decode(self._archive.read(path))
-        except KeyError as error:
-            return f"{path}: {error.args[0]}"
+        except Unreadable as error:
+            return f"{path}: {error}"
         wanted = (*self._chapters.get(path, ()), *self._pages.get(path, ()))
         flow = parse_xhtml(text, frozenset(target.fragment for target in wanted if target.fragment))
         flow.lost = lost

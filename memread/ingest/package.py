@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote
 
 from ebooklib import epub
@@ -18,6 +18,7 @@ from memread.errors import DamagedDocument, DrmProtected
 from memread.ingest.markup import parse_xml
 
 _OPF = "{http://www.idpf.org/2007/opf}"
+_DC = "{http://purl.org/dc/elements/1.1/}"
 _CONTAINER = "META-INF/container.xml"
 _ENTRY_LIMIT = 256 << 20
 """Bytes of one unpacked entry: more is not a chapter but an attack."""
@@ -41,6 +42,10 @@ class Item(NamedTuple):
         return self.media_type in _CHAPTER_TYPES or self.path.lower().endswith(_CHAPTER_ENDINGS)
 
 
+class Unreadable(Exception):
+    """An entry of the archive that cannot be read; its text says why, in the middle of a sentence."""
+
+
 class Package(NamedTuple):
     title: str
     author: str
@@ -54,11 +59,11 @@ class Package(NamedTuple):
 class Archive:
     """The zip file. Reading is forgiving about names: percent-escapes, case, leading slashes."""
 
-    def __init__(self, path: str, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str) -> None:
         """Raises DamagedDocument, OSError."""
         self.name = name
         try:
-            self._zip = zipfile.ZipFile(path)
+            self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, zipfile.LargeZipFile, ValueError, NotImplementedError) as error:
             raise damaged(name, f"its zip archive cannot be opened ({error})") from error
         self.names = self._zip.namelist()
@@ -78,18 +83,18 @@ class Archive:
         return self._zip.getinfo(entry).file_size if entry else 0
 
     def read(self, path: str) -> bytes:
-        """Raises KeyError with a reason when there is nothing to read."""
+        """Raises Unreadable."""
         entry = self.find(path)
         if entry is None:
-            raise KeyError("it is listed but missing")
+            raise Unreadable("it is listed but missing")
         if self.size(path) > _ENTRY_LIMIT:
-            raise KeyError(f"unpacked it is larger than {_ENTRY_LIMIT >> 20} MiB")
+            raise Unreadable(f"unpacked it is larger than {_ENTRY_LIMIT >> 20} MiB")
         try:
             return self._zip.read(entry)
         except RuntimeError as error:
-            raise KeyError("it is encrypted") from error
+            raise Unreadable("it is encrypted") from error
         except Exception as error:  # zlib.error, BadZipFile, EOFError, LZMAError, NotImplementedError…
-            raise KeyError(f"it is damaged ({error})") from error
+            raise Unreadable(f"it is damaged ({error})") from error
 
 
 def damaged(name: str, why: str) -> DamagedDocument:
@@ -117,7 +122,7 @@ def _encrypted(archive: Archive) -> str:
         return ""
     try:
         root = parse_xml(archive.read("META-INF/encryption.xml"))
-    except KeyError:
+    except Unreadable:
         return ""
     for data in [] if root is None else root.iter("{*}EncryptedData"):
         method = data.find("{*}EncryptionMethod")
@@ -147,7 +152,7 @@ class _Reader(epub.EpubReader):  # type: ignore[misc]
         for path in (*named, *fallback):
             if path and self._archive.find(path):
                 return str(self._archive.find(path))
-        raise KeyError("it has no package file")
+        raise Unreadable("it has no package file")
 
     def read_file(self, name: str) -> bytes:
         """The package, repaired; of everything else, nothing."""
@@ -175,8 +180,8 @@ def _repaired(data: bytes) -> bytes:
 
     root = parse_xml(data)
     if root is None:
-        raise KeyError("its package file is empty")
-    whole = etree.Element(f"{_OPF}package", dict(root.attrib), nsmap={None: _OPF[1:-1]})
+        raise Unreadable("its package file is empty")
+    whole = etree.Element(f"{_OPF}package", dict(root.attrib), nsmap={None: _OPF[1:-1], "dc": _DC[1:-1]})
     for section in ("metadata", "manifest", "spine"):
         found = next(root.iter("{*}" + section), None)
         target = etree.SubElement(whole, _OPF + section, {} if found is None else dict(found.attrib))
@@ -194,8 +199,7 @@ def _repaired(data: bytes) -> bytes:
 def _copy_metadata(target: Any, element: Any) -> None:
     from lxml import etree
 
-    dc = "http://purl.org/dc/elements/1.1/"
-    copy = etree.SubElement(target, f"{{{dc}}}{etree.QName(element).localname}", nsmap={"dc": dc})
+    copy = etree.SubElement(target, _DC + etree.QName(element).localname)
     copy.text = "".join(element.itertext())
 
 
@@ -204,8 +208,8 @@ def read_package(archive: Archive) -> Package:
     try:
         reader = _Reader(archive)
         book = reader.load_package()
-    except KeyError as error:
-        raise damaged(archive.name, error.args[0]) from error
+    except Unreadable as error:
+        raise damaged(archive.name, str(error)) from error
     except Exception as error:  # EbookLib lets through whatever lxml, zipfile and its own code raise
         raise damaged(
             archive.name, f"its package cannot be read ({type(error).__name__}: {error})"

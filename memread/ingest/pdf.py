@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from pypdf import PasswordType, PdfReader
@@ -25,10 +24,11 @@ _GARBLED = re.compile("[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f]")
 class PdfReading:
     """An open PDF. Text is as pypdf finds it on the page: lines stay lines, hyphens at their ends stay."""
 
-    def __init__(self, path: str, name: str, index: int = 0, password: str | None = None) -> None:
-        """Raises PasswordNeeded, DrmProtected, DamagedDocument, OSError."""
+    def __init__(self, file: BinaryIO, name: str, index: int = 0, password: str | None = None) -> None:
+        """file: read from until the passages end; not closed. Raises PasswordNeeded, DrmProtected,
+        DamagedDocument, OSError."""
         self._name, self._index, self._password = name, index, password
-        self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - read from until the process ends
+        self._file = file
         self._reader = self._open()
         try:
             self._count = len(self._reader.pages)

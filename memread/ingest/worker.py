@@ -12,13 +12,18 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from memread.errors import DamagedDocument, FileUnreadable, MemreadError
 from memread.ingest.wire import Failed, Finished, Job, Lost, Message, Opened, Read
 from memread.types import Skipped
+
+if TYPE_CHECKING:
+    from memread.ingest.epub import EpubReading
+    from memread.ingest.pdf import PdfReading
 
 
 def main() -> None:
@@ -55,15 +60,12 @@ def read(job: Job) -> Iterator[Message]:
     which sees how long a message takes.
     """
     try:
-        if job.format == "pdf":
-            from memread.ingest.pdf import PdfReading as Reading
-        else:
-            from memread.ingest.epub import EpubReading as Reading  # type: ignore[assignment]
-        reading = Reading(job.path, job.name, job.index, *([job.password] if job.format == "pdf" else []))
-        yield Opened(reading.info)
-        for part in reading.passages():
-            yield Lost(part) if isinstance(part, Skipped) else Read(part)
-        yield Finished()
+        with Path(job.path).open("rb") as file:
+            reading = _open(job, file)
+            yield Opened(reading.info)
+            for part in reading.passages():
+                yield Lost(part) if isinstance(part, Skipped) else Read(part)
+            yield Finished()
     except BrokenPipeError:
         raise
     except MemreadError as error:
@@ -73,6 +75,16 @@ def read(job: Job) -> Iterator[Message]:
     except Exception as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         yield Failed(DamagedDocument.__name__, f"{job.name}: it cannot be read ({why})", "")
+
+
+def _open(job: Job, file: BinaryIO) -> PdfReading | EpubReading:
+    if job.format == "pdf":
+        from memread.ingest.pdf import PdfReading
+
+        return PdfReading(file, job.name, job.index, job.password)
+    from memread.ingest.epub import EpubReading
+
+    return EpubReading(file, job.name, job.index)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,246 @@
+"""EPUB books: order, chapters, pages, gaps, protection."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from memread.errors import DamagedDocument, DrmProtected, MemreadError, NoTextLayer
+from memread.ingest.epub import EpubReading
+from memread.types import Passage, Skipped
+from tests.ingest.samples import PICTURE, epub, nav, ncx, shared, skipped, text_of, xhtml
+
+
+def read(path: str) -> list[Passage | Skipped]:
+    with Path(path).open("rb") as file:
+        return list(EpubReading(file, "book.epub").passages())
+
+
+def chapter(words: str) -> str:
+    return xhtml(f"<p>{words}</p>")
+
+
+def test_the_spine_is_the_order_and_nav_is_not_text(tmp_path: Path) -> None:
+    path = epub(
+        tmp_path / "b.epub",
+        {
+            "c.xhtml": chapter("third"),
+            "a.xhtml": chapter("first"),
+            "nav.xhtml": nav(("a.xhtml", "A"), ("b.xhtml", "B"), ("c.xhtml", "C")),
+            "b.xhtml": chapter("second"),
+        },
+        spine=["nav.xhtml", "a.xhtml", "~b.xhtml", "c.xhtml"],
+    )
+    parts = read(path)
+    assert text_of(parts) == "first\n\nsecond\n\nthird\n\n"
+    assert [part.locator.chapter for part in parts] == ["A", "B", "C"]
+    assert parts[-1].fraction == 1.0  # type: ignore[union-attr]
+
+
+def test_info(tmp_path: Path) -> None:
+    path = epub(tmp_path / "b.epub", {"a.xhtml": chapter("x"), "nav.xhtml": nav(("a.xhtml", "A"))})
+    with Path(path).open("rb") as file:
+        info = EpubReading(file, "shown.epub", 3).info
+    assert (info.name, info.format, info.title, info.author) == ("shown.epub", "epub", "The & Book", "A. Author, B. Other")
+    assert (info.chapters, info.pages, info.size) == (1, None, Path(path).stat().st_size)
+
+
+def test_chapters_and_pages_inside_a_file(tmp_path: Path) -> None:
+    body = (
+        '<h1 id="one">One</h1><p>aaa</p><p>bb<span id="p2" epub:type="pagebreak"/>b</p>'
+        '<h2 id="two">Two</h2><p>ccc <span epub:type="pagebreak" title="iii"/>ddd</p>'
+    )
+    path = epub(
+        tmp_path / "b.epub",
+        {
+            "a.xhtml": xhtml(body),
+            "b.xhtml": chapter("goes on"),
+            "nav.xhtml": nav(("a.xhtml#one", "One"), ("a.xhtml#two", "Two"), pages=[("a.xhtml", "1"), ("a.xhtml#p2", "2")]),
+        },
+    )
+    places = [(part.text, part.locator.page, part.locator.chapter) for part in read(path) if isinstance(part, Passage)]
+    assert places == [
+        ("One\n\naaa\n\nbb", "1", "One"),
+        ("b\n\n", "2", "One"),
+        ("Two\n\nccc ", "2", "Two"),
+        ("ddd\n\n", "iii", "Two"),
+        ("goes on\n\n", "iii", "Two"),
+    ]
+
+
+def test_the_older_contents_are_used_where_there_is_no_nav(tmp_path: Path) -> None:
+    path = epub(tmp_path / "b.epub", {"toc.ncx": ncx(("a.xhtml", "From NCX")), "a.xhtml": chapter("x")})
+    assert read(path)[0].locator.chapter == "From NCX"
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {"nav.xhtml": xhtml("<p>no nav at all</p>")},
+        {"nav.xhtml": xhtml('<nav epub:type="landmarks"><ol><li><a href="a.xhtml">x</a></li></ol></nav>')},
+        {"nav.xhtml": xhtml('<nav epub:type="toc"></nav>')},
+        {"nav.xhtml": ""},
+        {"toc.ncx": "<ncx"},
+        {"toc.ncx": '<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"/>'},
+    ],
+)
+def test_broken_contents_do_not_stop_the_reading(tmp_path: Path, contents: dict[str, str | bytes]) -> None:
+    parts = read(epub(tmp_path / "b.epub", {**contents, "a.xhtml": chapter("text")}))
+    assert text_of(parts) == "text\n\n"
+
+
+def test_a_missing_chapter_is_a_gap(tmp_path: Path) -> None:
+    path = epub(
+        tmp_path / "b.epub",
+        {"a.xhtml": chapter("first"), "c.xhtml": chapter("third"), "nav.xhtml": nav(("b.xhtml", "B"))},
+        missing=["b.xhtml", "cover.png"],
+        spine=["a.xhtml", "b.xhtml", "nowhere", "c.xhtml"],
+    )
+    parts = read(path)
+    assert text_of(parts) == "first\n\nthird\n\n"
+    assert [part.reason for part in skipped(parts)] == [
+        "OPS/b.xhtml: it is listed but missing",
+        "nowhere: it is in the reading order but not in the book",
+    ]
+
+
+def test_a_chapter_of_another_type_does_not_vanish(tmp_path: Path) -> None:
+    path = epub(
+        tmp_path / "b.epub",
+        {"a.html": "<p>html<p>more", "b.xhtml": chapter("odd"), "c.png": PICTURE},
+        types={"a.html": "text/html", "b.xhtml": "application/octet-stream"},
+        spine=["a.html", "b.xhtml", "c.png"],
+    )
+    parts = read(path)
+    assert text_of(parts) == "html\n\nmore\n\nodd\n\n"
+    assert [part.reason for part in skipped(parts)] == ["OPS/c.png: image/png, not text"]
+
+
+def test_names_with_escapes_spaces_and_other_case(tmp_path: Path) -> None:
+    opf = (
+        '<package xmlns="http://www.idpf.org/2007/opf"><manifest>'
+        '<item id="a" href="My%20Chapter.XHTML" media-type="application/xhtml+xml"/>'
+        "</manifest><spine><itemref idref='a'/></spine></package>"
+    )
+    path = epub(tmp_path / "b.epub", {"My Chapter.xhtml": chapter("found")}, opf=opf)
+    assert text_of(read(path)) == "found\n\n"
+
+
+@pytest.mark.parametrize(
+    "opf",
+    [
+        "<package><manifest><item id='a' href='a.xhtml'/><item/></manifest><spine toc='gone'><itemref idref='a'/></spine></package>",
+        "<package xmlns='http://www.idpf.org/2007/opf'><manifest><item id='a' href='a.xhtml' media-type='application/xhtml+xml'/>"
+        "</manifest></package>",
+        "<opf:package xmlns:opf='http://www.idpf.org/2007/opf'><!-- x --><opf:manifest><!-- y --><opf:item id='a' href='a.xhtml'"
+        " media-type='application/xhtml+xml'/></opf:manifest><opf:spine><!-- z --><opf:itemref idref='a'/></opf:spine></opf:package>",
+    ],
+)
+def test_packages_that_ebooklib_alone_cannot_read(tmp_path: Path, opf: str) -> None:
+    assert text_of(read(epub(tmp_path / "b.epub", {"a.xhtml": chapter("text")}, opf=opf))) == "text\n\n"
+
+
+def test_a_book_without_container_is_found(tmp_path: Path) -> None:
+    assert text_of(read(epub(tmp_path / "b.epub", {"a.xhtml": chapter("text")}, container=None))) == "text\n\n"
+
+
+@pytest.mark.parametrize("opf", ["", "<package/>", "not xml", "<package><spine><itemref idref='x'/></spine></package>"])
+def test_a_book_without_anything_in_it_is_damaged(tmp_path: Path, opf: str) -> None:
+    path = epub(tmp_path / "b.epub", {"a.xhtml": chapter("text")}, opf=opf or " ")
+    with pytest.raises(DamagedDocument) as raised:
+        read(path)
+    assert raised.value.message.startswith("book.epub: ") and raised.value.hint
+
+
+def test_a_cut_off_archive_is_damaged(tmp_path: Path) -> None:
+    path = Path(epub(tmp_path / "b.epub", {"a.xhtml": chapter("text")}))
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DamagedDocument, match="zip archive"):
+        read(str(path))
+
+
+def test_a_damaged_chapter_is_a_gap(tmp_path: Path) -> None:
+    path = Path(epub(tmp_path / "b.epub", {"a.xhtml": chapter("x" * 3000), "b.xhtml": chapter("good")}))
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("OPS/a.xhtml")
+    data = bytearray(path.read_bytes())
+    start = entry.header_offset + 30 + len(entry.filename)
+    data[start : start + 12] = b"\xff" * 12
+    path.write_bytes(data)
+    parts = read(str(path))
+    assert text_of(parts) == "good\n\n"
+    assert "damaged" in skipped(parts)[0].reason
+
+
+def _encryption(algorithm: str) -> str:
+    return (
+        '<encryption xmlns="urn:oasis:names:tc:opendocument:xmlns:container">'
+        '<enc:EncryptedData xmlns:enc="http://www.w3.org/2001/04/xmlenc#">'
+        f'<enc:EncryptionMethod Algorithm="{algorithm}"/></enc:EncryptedData></encryption>'
+    )
+
+
+_AES = _encryption("http://www.w3.org/2001/04/xmlenc#aes128-cbc")
+
+
+@pytest.mark.parametrize(
+    ("extra", "who"),
+    [
+        ({"META-INF/encryption.xml": _AES}, "aes128-cbc"),
+        ({"META-INF/encryption.xml": _AES, "META-INF/rights.xml": "<rights/>"}, "ADEPT"),
+        ({"META-INF/license.lcpl": "{}", "META-INF/encryption.xml": _AES}, "LCP"),
+        ({"META-INF/sinf.xml": "<x/>"}, "FairPlay"),
+    ],
+)
+def test_copy_protection_is_named(tmp_path: Path, extra: dict[str, str | bytes], who: str) -> None:
+    path = epub(tmp_path / "b.epub", {"a.xhtml": chapter("text")}, extra=extra)
+    with pytest.raises(DrmProtected, match=who):
+        read(path)
+
+
+def test_scrambled_fonts_are_no_protection(tmp_path: Path) -> None:
+    for algorithm in ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"):
+        extra: dict[str, str | bytes] = {"META-INF/encryption.xml": _encryption(algorithm)}
+        assert text_of(read(epub(tmp_path / "b.epub", {"a.xhtml": chapter("text")}, extra=extra))) == "text\n\n"
+
+
+def test_a_book_of_pictures_is_refused_before_its_captions_are_read(tmp_path: Path) -> None:
+    page = xhtml('<div><img src="p.png" alt="page 1"/></div>')
+    path = epub(tmp_path / "b.epub", {"a.xhtml": page, "b.xhtml": page, "p.png": PICTURE})
+    with pytest.raises(NoTextLayer, match="pictures"):
+        read(path)
+
+
+def test_a_long_chapter_comes_in_pieces(tmp_path: Path) -> None:
+    body = "".join(f"<p>paragraph {number} of the long chapter</p>" for number in range(6000))
+    parts = read(epub(tmp_path / "b.epub", {"a.xhtml": xhtml(body)}))
+    assert len(parts) > 2
+    assert all(isinstance(part, Passage) and len(part.text) <= 65536 and part.text.endswith("\n\n") for part in parts)
+    assert text_of(parts).count("paragraph") == 6000
+
+
+def test_undecodable_bytes_are_said(tmp_path: Path) -> None:
+    data = xhtml("<p>é and ").encode() + b"\xff\xfe" + "ü</p>".encode()
+    parts = read(epub(tmp_path / "b.epub", {"a.xhtml": data}))
+    assert "2 undecodable bytes" in skipped(parts)[0].reason
+
+
+def test_every_error_is_ours(tmp_path: Path) -> None:
+    good = Path(epub(tmp_path / "b.epub", {"a.xhtml": chapter("text"), "nav.xhtml": nav(("a.xhtml", "A"))})).read_bytes()
+    for position in range(0, len(good), 7):
+        bad = tmp_path / "bad.epub"
+        bad.write_bytes(good[:position] + b"\x00\xff" + good[position + 2 :])
+        try:
+            read(str(bad))
+        except MemreadError as error:
+            assert "\n" not in error.message
+
+
+def test_moby_dick() -> None:
+    parts = read(shared("books/moby-dick.epub"))
+    titles = list(dict.fromkeys(part.locator.chapter for part in parts))
+    assert titles.index("Chapter 1. Loomings.") < titles.index("Chapter 135. The Chase.—Third Day.") < titles.index("Epilogue")
+    assert "Call me Ishmael. Some years ago" in text_of(parts)
+    assert not skipped(parts)
