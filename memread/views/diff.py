@@ -21,6 +21,8 @@ _WORD = regex.compile(
 
 Sign = Literal["=", "+", "-"]
 
+_STRAY = 4
+"""Characters: a shorter word alone in common, between two that are not, makes no sense by itself."""
 _ANCHOR = 7
 """Characters, at least, that an old and a new memory must share to be at the same place."""
 _ALIKE = 0.5
@@ -114,15 +116,44 @@ def _replaced(old: list[str], new: list[str]) -> list[Line]:
 def _reworded(old: list[str], new: list[str]) -> list[Line]:
     added: list[Run] = []
     dropped: list[str] = []
-    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
-        if j2 > j1:
-            added.append(Run("".join(new[j1:j2]), tag != "equal"))
-        if tag != "equal" and (gone := "".join(old[i1:i2]).strip()):
-            dropped.append(gone)
-    lines = [Line("-", (Run(" … ".join(dropped)),))] if dropped else []
-    if any(run.changed and run.text.strip() for run in added):
+    for same, gone, come in _spans(_spaced(old), _spaced(new)):
+        if come:
+            added.append(Run(come, not same))
+        if gone and not same:
+            dropped.append(gone.strip())
+        elif gone and dropped[-1:] != ["…"]:
+            dropped.append("…")
+    lines = [Line("-", (Run(" ".join(dropped)),))] if dropped and dropped != ["…"] else []
+    if any(run.changed for run in added):
         return [*lines, Line("+", tuple(added))]
     return [*lines, Line("=", (Run("".join(new)),))]
+
+
+def _spans(old: list[str], new: list[str]) -> list[tuple[bool, str, str]]:
+    """Whether they are the same, and the text in both: in turns, no part of it a stray short word."""
+    matcher = difflib.SequenceMatcher(None, [w.strip() for w in old], [w.strip() for w in new], False)
+    spans: list[tuple[bool, str, str]] = []
+    codes = matcher.get_opcodes()
+    for at, (tag, i1, i2, j1, j2) in enumerate(codes):
+        gone, come = "".join(old[i1:i2]), "".join(new[j1:j2])
+        stray = 0 < at < len(codes) - 1 and len(come.strip()) <= _STRAY
+        same = tag == "equal" and not stray
+        if spans and spans[-1][0] == same:
+            gone, come = spans[-1][1] + gone, spans[-1][2] + come
+            spans.pop()
+        spans.append((same, gone, come))
+    return spans
+
+
+def _spaced(tokens: list[str]) -> list[str]:
+    """Words, each with the white space after it."""
+    words: list[str] = []
+    for token in tokens:
+        if token.isspace() and words:
+            words[-1] += token
+        else:
+            words.append(token)
+    return words
 
 
 def _likeness(old: list[str], new: list[str]) -> float:

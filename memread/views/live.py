@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, Group, RenderableType, RenderResult
 from rich.control import Control
 from rich.live import Live
-from rich.segment import ControlType
+from rich.segment import ControlType, Segment
 from rich.text import Text
 
 from memread.events import Event
@@ -99,6 +99,16 @@ class LiveView(Closing):
         return draw(self.reading, self._clock(), page_of(self.console, self._glyphs))
 
 
+class _Code:
+    """A control sequence that rich has no name for."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Segment(self.code, None, [])
+
+
 class _Region(Live):
     """rich's live region, which is drawn only when there is something new, and survives a resize."""
 
@@ -138,6 +148,14 @@ class _Region(Live):
                 self._unwrap(size.width)
             self._size, self._drawn = size, now
             super().refresh()
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        drawn = super().process_renderables(renderables)
+        if not self.console.is_interactive or self.console.legacy_windows:
+            return drawn
+        # A terminal that was made narrower and has not told us yet cuts lines, rather than wrapping them.
+        # In force for one picture at a time: a killed process must not leave a terminal that does not wrap.
+        return [*drawn[:-1], _Code("\x1b[?7l"), drawn[-1], _Code("\x1b[?7h")]
 
     def _unwrap(self, width: int) -> None:
         """Take away the rows by which a terminal made narrower has wrapped the last picture."""
