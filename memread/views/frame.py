@@ -138,7 +138,7 @@ def _body(reading: Reading, page: Page, rows: int) -> list[Text]:
     if reading.started is None or rows < 1:
         return []
     lines: list[Text] = []
-    if reading.phase in ("thinking", "answering", "done") and rows >= 1:
+    if reading.answering:
         answer = reading.answer.text if reading.answer else reading.reply()
         block = plain(
             Text(words.shown(answer).strip() + (page.glyphs.caret if not reading.over else "")), page
@@ -176,7 +176,7 @@ def _budget(reading: Reading, page: Page) -> Text:
         facts += [meter, Text(size, "dim")]
     elif reading.memory:
         facts.append(Text(f"{words.count(len(reading.memory))} characters", "dim"))
-    if reading.segments and not writing:
+    if reading.segments and not writing and not reading.answering:
         added, dropped = diff.changes(reading.before, reading.memory)
         delta = Text()
         delta.append(f"+{added}", "green")

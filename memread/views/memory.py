@@ -39,7 +39,9 @@ def revised(reading: Reading, page: Page) -> Block:
     """The memory after a segment, with what it gained (+) and lost (−)."""
     lines: list[Text] = []
     focus = 0
-    entries = diff.compare(words.shown(reading.before), words.shown(reading.memory))
+    # Once it is answered from, what matters is the memory, not how it came about.
+    before = reading.memory if reading.answering else reading.before
+    entries = diff.compare(words.shown(before), words.shown(reading.memory))
     gained = any(entry.sign == "+" for entry in entries)
     for entry in entries:
         sign = Text({"=": " ", "+": page.glyphs.plus, "-": page.glyphs.minus}[entry.sign], _SIGNS[entry.sign])

@@ -89,6 +89,11 @@ class Reading:
     def over(self) -> bool:
         return self.answer is not None or self.failure is not None
 
+    @property
+    def answering(self) -> bool:
+        """All is read; the answer is on its way, or there."""
+        return self.phase in ("thinking", "answering", "done")
+
     def reply(self) -> str:
         """What has been decoded of the current reply. Untrusted."""
         if len(self._pieces) > 1:
