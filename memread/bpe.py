@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, cast
 
 import regex
 import tiktoken
@@ -145,33 +145,36 @@ def known() -> frozenset[str]:
 def tokenizer(header: Header) -> BpeTokenizer | None:
     """The tokenizer of a model, or None when it is not one of the known byte-level BPE ones.
 
-    With None, ask llama.cpp. Takes 0.1 to 0.4 s for vocabularies of 50,000 to 150,000 tokens.
+    With None, ask llama.cpp. Takes 0.1 s for 50,000 tokens, 0.4 s for 150,000.
     """
     pattern = _PATTERN_OF.get(header.text("tokenizer.ggml.pre") or "default")
     if header.text("tokenizer.ggml.model") != "gpt2" or pattern is None:
         return None
-    tokens = [str(token) for token in header.array("tokenizer.ggml.tokens")]
+    tokens = _strings(header, "tokenizer.ggml.tokens")
+    merges = _strings(header, "tokenizer.ggml.merges")
     types = header.array("tokenizer.ggml.token_type") or (1,) * len(tokens)
-    never = frozenset(_NEVER_FOUND.split())
+    if not merges or len(types) != len(tokens):
+        return None
     numbers = {token: number for number, token in enumerate(tokens)}
     letters = _byte_letters()
     ranks = {bytes([byte]): byte for byte in range(256)}
     ids = [numbers.get(letter, -1) for letter in letters]
-    table = str.maketrans({letter: chr(byte) for byte, letter in enumerate(letters)})
-    for merge in header.array("tokenizer.ggml.merges"):
-        left, _, right = str(merge).partition(" ")
-        number = numbers.get(left + right)
-        try:
-            key = (left + right).translate(table).encode("latin-1")
-        except UnicodeEncodeError:
-            return None
-        if number is None or not right:
-            return None
+    # All merges in one string: "Ġt he" is the token "Ġthe", and no token holds a space or a line break.
+    pairs = "\n".join(merges)
+    joined = pairs.replace(" ", "")
+    table = str.maketrans({letter: chr(byte) for byte, letter in enumerate(letters)} | {"\n": "\u2028"})
+    try:
+        made = [numbers[token] for token in joined.split("\n")]
+        keys = [key.encode("latin-1") for key in joined.translate(table).split("\u2028")]
+    except (KeyError, UnicodeEncodeError):  # a token that does not exist, or is not made of bytes
+        return None
+    if not len(merges) == len(made) == len(keys) == pairs.count(" "):
+        return None
+    for key, number in zip(keys, made, strict=True):
         # Several merges may make the same token (Llama 3 lists them all): the first is its rank.
         if ranks.setdefault(key, len(ids)) == len(ids):
             ids.append(number)
-    if len(ids) == 256 or len(types) != len(tokens):
-        return None
+    never = frozenset(_NEVER_FOUND.split())
     given = [
         (token, number)
         for number, (token, kind) in enumerate(zip(tokens, types, strict=True))
@@ -181,6 +184,11 @@ def tokenizer(header: Header) -> BpeTokenizer | None:
     return BpeTokenizer(
         tiktoken.Encoding("gguf", pat_str=pattern, mergeable_ranks=ranks, special_tokens={}), ids, given
     )
+
+
+def _strings(header: Header, key: str) -> tuple[str, ...]:
+    found = header.array(key)
+    return cast("tuple[str, ...]", found) if found and isinstance(found[0], str) else ()
 
 
 @functools.cache

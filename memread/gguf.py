@@ -152,7 +152,10 @@ class Description(msgspec.Struct, frozen=True):
 
     @property
     def kv_elements(self) -> int:
-        """Numbers that one token adds to the KV cache; times 2 for the bytes of an F16 cache."""
+        """Numbers that one token adds to the KV cache; times 2 for the bytes of an F16 cache.
+
+        An upper bound where some layers look at a window only, or keep a compressed state.
+        """
         return sum(self.kv_heads) * (self.key_length + self.value_length)
 
 

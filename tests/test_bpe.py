@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gguf import GGUFWriter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,15 +72,24 @@ def tiny(tiny_gguf: Path) -> Iterator[Pair]:
     pair[1].close()
 
 
+@pytest.mark.parametrize("which", ["tiny", "real"])
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
-def test_texts_of_all_kinds(real: Pair, tiny: Pair, text: str) -> None:
-    same(real, text)
-    same(tiny, text)
+def test_texts_of_all_kinds(request: pytest.FixtureRequest, which: str, text: str) -> None:
+    same(request.getfixturevalue(which), text)
 
 
-def test_this_project(real: Pair) -> None:
+@pytest.mark.parametrize("which", ["tiny", "real"])
+def test_this_project(request: pytest.FixtureRequest, which: str) -> None:
     for path in sorted(Path(__file__).parent.parent.glob("memread/**/*.py")):
-        same(real, path.read_text(encoding="utf-8"))
+        same(request.getfixturevalue(which), path.read_text(encoding="utf-8"))
+
+
+def test_every_token_of_the_vocabulary(real: Pair, smollm2: Path) -> None:
+    """A whole word that is a token is found at once; llama.cpp comes to it by merging."""
+    letters = {letter: byte for byte, letter in enumerate(bpe._byte_letters())}
+    for token in gguf.read_header(smollm2).array("tokenizer.ggml.tokens")[17:]:
+        text = bytes(letters[letter] for letter in str(token)).decode("utf-8", "ignore")
+        assert real[0].encode(text) == real[1].encode(text)
 
 
 def test_every_character_of_the_scripts(tiny: Pair) -> None:
@@ -87,6 +97,11 @@ def test_every_character_of_the_scripts(tiny: Pair) -> None:
     few = (*range(0x3400, 0xA000, 16), *range(0xAC00, 0xD800, 16), *range(0x20000, 0x110000, 64))
     characters = [chr(c) for c in (*range(0x3400), *few, *range(0xA000, 0xAC00), *range(0xE000, 0x20000))]
     same(tiny, "".join(f"a{c} {c}1{c}" for c in characters))
+
+
+@given(st.text(max_size=60))
+def test_any_text_with_a_small_vocabulary(tiny: Pair, text: str) -> None:
+    same(tiny, text)
 
 
 @given(st.text(max_size=60))
@@ -155,6 +170,30 @@ def test_what_is_not_a_known_bpe_is_left_to_llama_cpp(tmp_path: Path) -> None:
     assert bpe.tokenizer(gguf.read_header(write_tiny_gguf(tmp_path / "spm.gguf", vocab="spm"))) is None
     unknown = write_tiny_gguf(tmp_path / "new.gguf", pre="invented-tomorrow")
     assert bpe.tokenizer(gguf.read_header(unknown)) is None
+
+
+@pytest.mark.parametrize(
+    ("tokens", "merges"),
+    [
+        (["a", "b"], ["a b"]),
+        (["a", "b", "ab"], []),
+        (["a", "b", "ab"], ["a\u2028 b"]),
+        (["a", "b", "ab"], ["a\nb"]),
+        (["中", "文", "中文"], ["中 文"]),
+    ],
+)
+def test_a_vocabulary_that_is_not_of_bytes(tmp_path: Path, tokens: list[str], merges: list[str]) -> None:
+    writer = GGUFWriter(tmp_path / "m.gguf", "llama")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    if merges:
+        writer.add_token_merges(merges)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert bpe.tokenizer(gguf.read_header(tmp_path / "m.gguf")) is None
 
 
 def test_is_built_quickly(smollm2: Path) -> None:
