@@ -37,6 +37,8 @@ class ChildDocument:
         self._info: DocumentInfo | None = None
         self._lock = threading.RLock()
         self._closed = False
+        self._reading = False
+        """A generator of passages exists, and closes the child's output when it ends."""
         self._on_close = on_close
 
     @property
@@ -56,11 +58,14 @@ class ChildDocument:
             if self._child is None:
                 self._start()
             child = self._child
+            self._reading = True
         assert child is not None
         place = Locator(document=self._job.index)
         try:
             # A limit on the time of a page would be set here, around each message.
             for message in self._messages(child):
+                if self._closed:
+                    return
                 if isinstance(message, Read):
                     place = message.passage.locator
                     yield message.passage
@@ -74,6 +79,7 @@ class ChildDocument:
             if not self._closed:
                 raise self._crashed(child, place)
         finally:
+            self._reading = False
             self.close()
 
     def close(self) -> None:
@@ -82,6 +88,9 @@ class ChildDocument:
         child = self._child
         if child is not None:
             _end(child)
+            # A thread that waits for its output sees the end of it now, and closes it then.
+            if not self._reading and child.stdout is not None:
+                child.stdout.close()
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
             on_close()
@@ -156,7 +165,7 @@ def _spawn() -> subprocess.Popen[bytes]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill it and its pipes; its output pipe stays open for the thread that may be reading from it."""
+    """Kill it and close the pipe to it; the pipe from it belongs to whoever reads."""
     with contextlib.suppress(OSError):
         child.kill()
     with contextlib.suppress(OSError):

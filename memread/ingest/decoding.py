@@ -11,6 +11,10 @@ from memread.ingest.sniff import BOMS, wide_encoding
 _SAMPLE = 65536
 """Bytes that a guess is made from, at most."""
 
+_HIGH = re.compile(rb"[\x80-\xff]")
+_UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_LATIN = re.compile(r"ascii|latin_1|cp125[02478]|cp437|cp775|cp85[0278]|iso8859_(?:[12349]|1[03456])")
+
 _lost = threading.local()
 
 
@@ -101,11 +105,10 @@ class Decoder:
         if self._letters:
             return "utf-8"
         sample = data[:_SAMPLE]
-        # How much of it is UTF-8 all the same? A damaged letter or two do not change the encoding.
-        good = len(re.findall(rb"[\xc2-\xf4][\x80-\xbf]+", sample))
-        high = len(re.findall(rb"[\x80-\xff]", sample))
-        in_good = sum(map(len, re.findall(rb"[\xc2-\xf4][\x80-\xbf]+", sample)))
-        if good and in_good > high - in_good:
+        # A damaged letter or two among many that are UTF-8 do not change the encoding.
+        high = len(_HIGH.findall(sample))
+        good = sum(map(len, _UTF8.findall(sample)))
+        if good > (4 if high >= 24 else 1) * (high - good):
             return "utf-8"
         # A statistical guess needs letters; a few accents among ASCII are Western European.
         if high < 24 and high < len(sample) / 8:
@@ -116,9 +119,12 @@ class Decoder:
 def _statistical_guess(sample: bytes) -> str | None:
     from charset_normalizer import from_bytes  # slow to import, seldom needed
 
-    best = from_bytes(sample).best()
-    if best is None or best.encoding.startswith(("utf_16", "utf_32", "utf_7")):
+    matches = [match for match in from_bytes(sample) if not match.encoding.startswith(("utf_", "mac_"))]
+    if not matches:
         return None
-    if best.encoding in ("latin_1", "iso8859_1", "ascii", "utf_8"):
-        return "cp1252"
-    return str(best.encoding)
+    best = matches[0]
+    for match in matches[:6]:
+        # Statistics hardly tell the Latin alphabets apart; where it may be Western European, it mostly is.
+        if "cp1252" in (match.encoding, *match.could_be_from_charset) and match.chaos <= best.chaos + 0.1:
+            return "cp1252" if _LATIN.fullmatch(best.encoding) else best.encoding
+    return best.encoding

@@ -29,7 +29,8 @@ from memread.ingest.elements import kinds as kinds_of
 NONE, SPACE, LINE, BLANK = range(4)
 _SEPARATOR = ("", " ", "\n", "\n\n")
 
-_WHITE = re.compile("[ \t\r\n\f\xa0]+")
+# A single space stays as it is: most are.
+_WHITE = re.compile("[ \t\r\n\f\xa0]{2,}|[\t\r\n\f\xa0]")
 # Soft hyphens, zero-width spaces, word joiners, byte order marks: hints to a typesetter, not letters.
 # The joiners U+200C and U+200D stay: they change letters.
 _INVISIBLE = re.compile("[\xad\u200b\u2060\ufeff\x00-\x08\x0b\x0e-\x1f\ud800-\udfff]")

@@ -66,7 +66,7 @@ class HtmlDocument:
 
     def _cut(self, place: Locator, flow: Flow, *, last: bool) -> Iterator[Passage]:
         text, marks = flow.take()
-        if last and text:
+        if last:
             text += "\n"
         headings: list[Mark] = [mark for mark in marks if mark.kind in ("h1", "h2")]
         fraction = 1.0 if last else self._source.fraction()

@@ -166,6 +166,7 @@ class PipeDocument:
         """Bytes, of standard input that is a file; else None."""
         self._document: Document | None = None
         self._lock = threading.Lock()
+        self._closed = False
 
     @property
     def info(self) -> DocumentInfo:
@@ -181,17 +182,18 @@ class PipeDocument:
     def _opened(self) -> Document | None:
         """The document behind; None when closed before anything came."""
         with self._lock:
-            if self._document is None and not self._source.cancelled:
+            if self._document is None and not self._closed:
                 try:
                     self._document = _open(
                         self._source, self._name, self._index, self._password, size=self._source.size
                     )
                 except InputError:
-                    if not self._source.cancelled:
+                    if not self._closed:
                         raise
             return self._document
 
     def close(self) -> None:
+        self._closed = True
         self._source.close()
         document = self._document
         if document is not None:

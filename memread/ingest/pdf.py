@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from pypdf import PasswordType, PdfReader
-from pypdf.errors import DependencyError, WrongPasswordError
+from pypdf.errors import WrongPasswordError
 
 from memread.errors import DamagedDocument, DrmProtected, InputError, NoTextLayer, PasswordNeeded
 from memread.types import DocumentInfo, Locator, Passage, Skipped
@@ -115,7 +115,7 @@ class PdfReading:
             pass
         except NotImplementedError as error:
             raise self._foreign(error) from error
-        except (DependencyError, Exception) as error:
+        except Exception as error:
             raise self._damaged(error) from error
         if self._password:
             raise PasswordNeeded(

@@ -80,12 +80,18 @@ def epub(
     types = types or {}
     items = []
     for name in (*files, *missing):
-        media = types.get(name) or {"ncx": "application/x-dtbncx+xml", "png": "image/png", "css": "text/css"}.get(
-            name.rpartition(".")[2], "application/xhtml+xml"
-        )
+        media = types.get(name) or {
+            "ncx": "application/x-dtbncx+xml",
+            "png": "image/png",
+            "css": "text/css",
+        }.get(name.rpartition(".")[2], "application/xhtml+xml")
         properties = ' properties="nav"' if name == "nav.xhtml" else ""
         items.append(f'<item id="{_id(name)}" href="{name}" media-type="{media}"{properties}/>')
-    chosen = spine if spine is not None else [name for name in files if name.endswith("html") and name != "nav.xhtml"]
+    chosen = (
+        spine
+        if spine is not None
+        else [name for name in files if name.endswith("html") and name != "nav.xhtml"]
+    )
     refs = "".join(
         f'<itemref idref="{_id(name.lstrip("~"))}"{" linear=" + chr(34) + "no" + chr(34) if name[0] == "~" else ""}/>'
         for name in chosen

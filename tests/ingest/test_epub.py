@@ -43,7 +43,12 @@ def test_info(tmp_path: Path) -> None:
     path = epub(tmp_path / "b.epub", {"a.xhtml": chapter("x"), "nav.xhtml": nav(("a.xhtml", "A"))})
     with Path(path).open("rb") as file:
         info = EpubReading(file, "shown.epub", 3).info
-    assert (info.name, info.format, info.title, info.author) == ("shown.epub", "epub", "The & Book", "A. Author, B. Other")
+    assert (info.name, info.format, info.title, info.author) == (
+        "shown.epub",
+        "epub",
+        "The & Book",
+        "A. Author, B. Other",
+    )
     assert (info.chapters, info.pages, info.size) == (1, None, Path(path).stat().st_size)
 
 
@@ -57,10 +62,16 @@ def test_chapters_and_pages_inside_a_file(tmp_path: Path) -> None:
         {
             "a.xhtml": xhtml(body),
             "b.xhtml": chapter("goes on"),
-            "nav.xhtml": nav(("a.xhtml#one", "One"), ("a.xhtml#two", "Two"), pages=[("a.xhtml", "1"), ("a.xhtml#p2", "2")]),
+            "nav.xhtml": nav(
+                ("a.xhtml#one", "One"), ("a.xhtml#two", "Two"), pages=[("a.xhtml", "1"), ("a.xhtml#p2", "2")]
+            ),
         },
     )
-    places = [(part.text, part.locator.page, part.locator.chapter) for part in read(path) if isinstance(part, Passage)]
+    places = [
+        (part.text, part.locator.page, part.locator.chapter)
+        for part in read(path)
+        if isinstance(part, Passage)
+    ]
     assert places == [
         ("One\n\naaa\n\nbb", "1", "One"),
         ("b\n\n", "2", "One"),
@@ -143,10 +154,14 @@ def test_packages_that_ebooklib_alone_cannot_read(tmp_path: Path, opf: str) -> N
 
 
 def test_a_book_without_container_is_found(tmp_path: Path) -> None:
-    assert text_of(read(epub(tmp_path / "b.epub", {"a.xhtml": chapter("text")}, container=None))) == "text\n\n"
+    assert (
+        text_of(read(epub(tmp_path / "b.epub", {"a.xhtml": chapter("text")}, container=None))) == "text\n\n"
+    )
 
 
-@pytest.mark.parametrize("opf", ["", "<package/>", "not xml", "<package><spine><itemref idref='x'/></spine></package>"])
+@pytest.mark.parametrize(
+    "opf", ["", "<package/>", "not xml", "<package><spine><itemref idref='x'/></spine></package>"]
+)
 def test_a_book_without_anything_in_it_is_damaged(tmp_path: Path, opf: str) -> None:
     path = epub(tmp_path / "b.epub", {"a.xhtml": chapter("text")}, opf=opf or " ")
     with pytest.raises(DamagedDocument) as raised:
@@ -203,7 +218,9 @@ def test_copy_protection_is_named(tmp_path: Path, extra: dict[str, str | bytes],
 def test_scrambled_fonts_are_no_protection(tmp_path: Path) -> None:
     for algorithm in ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"):
         extra: dict[str, str | bytes] = {"META-INF/encryption.xml": _encryption(algorithm)}
-        assert text_of(read(epub(tmp_path / "b.epub", {"a.xhtml": chapter("text")}, extra=extra))) == "text\n\n"
+        assert (
+            text_of(read(epub(tmp_path / "b.epub", {"a.xhtml": chapter("text")}, extra=extra))) == "text\n\n"
+        )
 
 
 def test_a_book_of_pictures_is_refused_before_its_captions_are_read(tmp_path: Path) -> None:
@@ -217,7 +234,9 @@ def test_a_long_chapter_comes_in_pieces(tmp_path: Path) -> None:
     body = "".join(f"<p>paragraph {number} of the long chapter</p>" for number in range(6000))
     parts = read(epub(tmp_path / "b.epub", {"a.xhtml": xhtml(body)}))
     assert len(parts) > 2
-    assert all(isinstance(part, Passage) and len(part.text) <= 65536 and part.text.endswith("\n\n") for part in parts)
+    assert all(
+        isinstance(part, Passage) and len(part.text) <= 65536 and part.text.endswith("\n\n") for part in parts
+    )
     assert text_of(parts).count("paragraph") == 6000
 
 
@@ -228,7 +247,9 @@ def test_undecodable_bytes_are_said(tmp_path: Path) -> None:
 
 
 def test_every_error_is_ours(tmp_path: Path) -> None:
-    good = Path(epub(tmp_path / "b.epub", {"a.xhtml": chapter("text"), "nav.xhtml": nav(("a.xhtml", "A"))})).read_bytes()
+    good = Path(
+        epub(tmp_path / "b.epub", {"a.xhtml": chapter("text"), "nav.xhtml": nav(("a.xhtml", "A"))})
+    ).read_bytes()
     for position in range(0, len(good), 7):
         bad = tmp_path / "bad.epub"
         bad.write_bytes(good[:position] + b"\x00\xff" + good[position + 2 :])
@@ -241,6 +262,10 @@ def test_every_error_is_ours(tmp_path: Path) -> None:
 def test_moby_dick() -> None:
     parts = read(shared("books/moby-dick.epub"))
     titles = list(dict.fromkeys(part.locator.chapter for part in parts))
-    assert titles.index("Chapter 1. Loomings.") < titles.index("Chapter 135. The Chase.—Third Day.") < titles.index("Epilogue")
+    assert (
+        titles.index("Chapter 1. Loomings.")
+        < titles.index("Chapter 135. The Chase.—Third Day.")
+        < titles.index("Epilogue")
+    )
     assert "Call me Ishmael. Some years ago" in text_of(parts)
     assert not skipped(parts)

@@ -40,12 +40,21 @@ def flat(body: str) -> str:
         ("<p>a<img src='x' alt='A  cat'/>b</p>", "a [image: A cat] b"),
         ("<p><img src='x' alt=''/>b</p>", "b"),
         ("<p><img src='w.png' alt='W'/>hen</p>", "When"),
-        ("<p>so\u00adft hy\u200bphen \u0646\u0645\u06cc\u200c\u062e\u0648</p>", "soft hyphen \u0646\u0645\u06cc\u200c\u062e\u0648"),
+        (
+            "<p>so\u00adft hy\u200bphen \u0646\u0645\u06cc\u200c\u062e\u0648</p>",
+            "soft hyphen \u0646\u0645\u06cc\u200c\u062e\u0648",
+        ),
         ("<p><ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp></ruby></p>", "漢(kan)"),
         ("<p>he said <q>no</q>.</p>", "he said “no”."),
         ("<p>&mdash;&nbsp;&unknown; &amp; &lt;b&gt;</p>", "— &unknown; & <b>"),
-        ("<p>x = <math xmlns='http://www.w3.org/1998/Math/MathML' alttext='a/b'><mi>a</mi><mi>b</mi></math></p>", "x = a/b"),
-        ("<svg xmlns='http://www.w3.org/2000/svg'><title>no</title><text>a</text><text>b</text></svg>", "a\n\nb"),
+        (
+            "<p>x = <math xmlns='http://www.w3.org/1998/Math/MathML' alttext='a/b'><mi>a</mi><mi>b</mi></math></p>",
+            "x = a/b",
+        ),
+        (
+            "<svg xmlns='http://www.w3.org/2000/svg'><title>no</title><text>a</text><text>b</text></svg>",
+            "a\n\nb",
+        ),
     ],
 )
 def test_text(body: str, text: str) -> None:
@@ -61,9 +70,7 @@ def test_tables_are_rows_and_empty_cells_keep_their_column() -> None:
 
 
 def test_a_table_made_for_the_look_is_read_as_blocks() -> None:
-    body = (
-        "<table><tr><td>left<table><tr><td>1</td><td>2</td></tr></table></td><td><h2>Title</h2><p>text</p></td></tr></table>"
-    )
+    body = "<table><tr><td>left<table><tr><td>1</td><td>2</td></tr></table></td><td><h2>Title</h2><p>text</p></td></tr></table>"
     assert flat(body) == "left\n\n1 | 2\n\nTitle\n\ntext"
 
 
@@ -125,9 +132,33 @@ def test_encodings(data: bytes, text: str) -> None:
 
 
 _TREES = st.recursive(
-    st.text(alphabet="ab <>&\n", max_size=6).map(lambda text: text.replace("&", "&amp;").replace("<", "&lt;")),
+    st.text(alphabet="ab <>&\n", max_size=6).map(
+        lambda text: text.replace("&", "&amp;").replace("<", "&lt;")
+    ),
     lambda inner: st.tuples(
-        st.sampled_from("p div li ul ol table tr td th pre h1 sup a q rt span blockquote section dd".split()),
+        st.sampled_from(
+            [
+                "p",
+                "div",
+                "li",
+                "ul",
+                "ol",
+                "table",
+                "tr",
+                "td",
+                "th",
+                "pre",
+                "h1",
+                "sup",
+                "a",
+                "q",
+                "rt",
+                "span",
+                "blockquote",
+                "section",
+                "dd",
+            ]
+        ),
         st.lists(inner, max_size=4),
     ).map(lambda pair: f"<{pair[0]} href='#x' id='i'>{''.join(pair[1])}</{pair[0]}>"),
     max_leaves=30,

@@ -38,7 +38,12 @@ def test_labels_outline_and_metadata(tmp_path: Path) -> None:
     with (tmp_path / "a.pdf").open("rb") as file:
         reading = PdfReading(file, "a.pdf", 2)
         parts = list(reading.passages())
-    assert (reading.info.title, reading.info.author, reading.info.pages, reading.info.chapters) == ("A Title", "Me", 5, 3)
+    assert (reading.info.title, reading.info.author, reading.info.pages, reading.info.chapters) == (
+        "A Title",
+        "Me",
+        5,
+        3,
+    )
     places = [(part.locator.document, part.locator.page, part.locator.chapter) for part in parts]
     assert places == [
         (2, "i", None),
@@ -54,7 +59,9 @@ def test_a_broken_outline_does_not_stop_the_reading(tmp_path: Path) -> None:
     writer.add_outline_item(title="Good", page_number=1)
     writer._root_object[NameObject("/PageLabels")] = NumberObject(7)
     outlines = writer._root_object["/Outlines"].get_object()
-    bad = DictionaryObject({NameObject("/Title"): TextStringObject("Bad"), NameObject("/Dest"): NumberObject(3)})
+    bad = DictionaryObject(
+        {NameObject("/Title"): TextStringObject("Bad"), NameObject("/Dest"): NumberObject(3)}
+    )
     bad[NameObject("/Next")] = outlines["/First"]
     outlines[NameObject("/First")] = writer._add_object(bad)
     writer.write(str(tmp_path / "a.pdf"))

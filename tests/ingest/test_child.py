@@ -1,0 +1,166 @@
+"""The child that reads PDF and EPUB: its errors, its end, its parent's end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from memread.errors import DamagedDocument, NoTextLayer, PasswordNeeded
+from memread.ingest.child import ChildDocument
+from memread.types import Passage
+from tests.ingest.samples import epub, skipped, text_of, write_pdf, xhtml
+
+ROOT = Path(__file__).resolve().parents[2]
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+
+
+def long_pdf(folder: Path) -> str:
+    return write_pdf(folder / "long.pdf", [f"page {number}\n" + "words " * 400 for number in range(200)])
+
+
+def gone(pid: int, seconds: float = 5) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+            state = Path(f"/proc/{pid}/stat")
+            if state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_info_comes_before_the_passages(tmp_path: Path) -> None:
+    document = ChildDocument("pdf", long_pdf(tmp_path), "shown.pdf", 3)
+    assert (document.info.name, document.info.pages) == ("shown.pdf", 200)
+    parts = list(document.passages())
+    assert len(parts) == 200 and parts[0].locator.document == 3
+    assert list(document.passages()) == []
+
+
+def test_errors_cross_the_pipe(tmp_path: Path) -> None:
+    locked = write_pdf(tmp_path / "a.pdf", ["x"], password="sesame")
+    with pytest.raises(PasswordNeeded) as raised:
+        _ = ChildDocument("pdf", locked, "a.pdf").info
+    assert raised.value.message == "a.pdf: a password is needed to open it" and raised.value.hint
+    assert text_of(list(ChildDocument("pdf", locked, "a.pdf", 0, "sesame").passages())) == "x\n\n"
+    with pytest.raises(NoTextLayer):
+        list(ChildDocument("pdf", write_pdf(tmp_path / "b.pdf", [None]), "b.pdf").passages())
+    (tmp_path / "c.epub").write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(DamagedDocument):
+        _ = ChildDocument("epub", str(tmp_path / "c.epub"), "c.epub").info
+
+
+def test_skipped_parts_cross_the_pipe(tmp_path: Path) -> None:
+    parts = list(ChildDocument("pdf", write_pdf(tmp_path / "a.pdf", ["x", None, "y"]), "a.pdf").passages())
+    assert [part.locator.page_number for part in skipped(parts)] == [2]
+
+
+@posix
+def test_a_password_is_on_no_command_line(tmp_path: Path) -> None:
+    document = ChildDocument(
+        "pdf", write_pdf(tmp_path / "a.pdf", ["x"], password="sesame"), "a.pdf", 0, "sesame"
+    )
+    _ = document.info
+    assert document._child is not None
+    assert "sesame" not in str(document._child.args)
+    document.close()
+
+
+@posix
+def test_a_killed_child_is_damage_and_what_came_before_stays(tmp_path: Path) -> None:
+    document = ChildDocument("pdf", long_pdf(tmp_path), "a.pdf")
+    passages = document.passages()
+    first = next(passages)
+    assert isinstance(first, Passage) and first.text.startswith("page 0")
+    assert document._child is not None
+    os.kill(document._child.pid, signal.SIGKILL)
+    with pytest.raises(DamagedDocument) as raised:
+        list(passages)
+    assert "crashed after p. " in raised.value.message and "SIGKILL" in raised.value.message
+
+
+def test_it_runs_ahead_but_not_away(tmp_path: Path) -> None:
+    document = ChildDocument("pdf", long_pdf(tmp_path), "a.pdf")
+    passages = document.passages()
+    next(passages)
+    time.sleep(0.5)
+    assert document._child is not None and document._child.poll() is None  # waits for room in its pipe
+    document.close()
+    assert document._child.poll() is not None
+
+
+def test_close_ends_a_read_in_another_thread(tmp_path: Path) -> None:
+    document = ChildDocument("pdf", long_pdf(tmp_path), "a.pdf")
+    passages = document.passages()
+    next(passages)
+    threading.Timer(0.1, document.close).start()
+    started = time.monotonic()
+    for _ in passages:
+        time.sleep(0.02)
+    assert time.monotonic() - started < 10
+    assert list(document.passages()) == []
+
+
+@posix
+def test_interrupts_at_the_terminal_do_not_reach_it(tmp_path: Path) -> None:
+    document = ChildDocument("pdf", long_pdf(tmp_path), "a.pdf")
+    passages = document.passages()
+    next(passages)
+    assert document._child is not None
+    assert os.getsid(document._child.pid) != os.getsid(0)
+    os.kill(document._child.pid, signal.SIGINT)
+    assert len(list(passages)) == 199
+
+
+@posix
+def test_it_ends_with_its_parent_even_if_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\n"
+        "from memread.ingest.child import ChildDocument\n"
+        "d = ChildDocument('pdf', sys.argv[1], 'a.pdf'); d.info\n"
+        "print(d._child.pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, long_pdf(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    assert gone(pid)
+
+
+@posix
+def test_the_folder_one_stands_in_is_not_on_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = epub(tmp_path / "b.epub", {"a.xhtml": xhtml("<p>text</p>")})
+    for name in ("lxml", "ebooklib", "zipfile", "json", "signal"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    monkeypatch.chdir(tmp_path)
+    assert text_of(list(ChildDocument("epub", "b.epub", "b.epub").passages())) == "text\n\n"
+    assert path
+
+
+def test_many_at_once(tmp_path: Path) -> None:
+    documents = [
+        ChildDocument("pdf", write_pdf(tmp_path / f"{n}.pdf", [f"text {n}"]), str(n), n) for n in range(6)
+    ]
+    infos: list[str] = []
+    threads = [threading.Thread(target=lambda each=each: infos.append(each.info.name)) for each in documents]  # type: ignore[misc]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(infos) == list("012345")
+    assert [text_of(list(document.passages())) for document in documents] == [
+        f"text {n}\n\n" for n in range(6)
+    ]

@@ -1,0 +1,100 @@
+"""What files are, by their first bytes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from memread.errors import BinaryFile, EmptyInput, FileMissing, UsageError
+from memread.ingest import open_document
+from memread.ingest.sniff import sniff, undecided
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "kind"),
+    [
+        (b"%PDF-1.7\n", "x", "pdf"),
+        (b"junk before\n%PDF-1.4\n1 0 obj\n", "x", "pdf"),
+        (b"A text about %PDF-1.4 headers.\n", "x.md", "text"),
+        (b"PK\x03\x04" + bytes(26) + b"mimetypeapplication/epub+zip", "x", "epub"),
+        (b"PK\x03\x04" + bytes(60), "x", "zip"),
+        (b"\x1f\x8b\x08\x00", "x", "gzip"),
+        (b"<!DOCTYPE html><p>", "x", "html"),
+        (b"\xef\xbb\xbf\n<!-- c --><HTML lang=en>", "x", "html"),
+        (b"<?xml version='1.0'?>\n<html xmlns='x'>", "x", "html"),
+        ("<html>".encode("utf-16"), "x", "html"),
+        (b"<p>fragment", "x.htm", "html"),
+        (b"<p align=center>readme", "README.md", "text"),
+        (b"<?xml version='1.0'?><config/>", "x", "text"),
+        (b"int main(void) { return 0; }\n", "x.pdf", "text"),
+        ("Ünïcödé".encode("latin-1"), "x", "text"),
+        ("plain".encode("utf-16-le"), "x", "text"),
+        (b"\x1b[31mred\x1b[0m\n", "x", "text"),
+        (b"", "x", "empty"),
+        (b"text\x00more", "x.txt", "binary"),
+        (bytes(range(1, 32)) * 9, "x", "binary"),
+        (b"\x89PNG\r\n\x1a\n", "x.txt", "binary"),
+        (b"GGUF\x03\x00\x00\x00", "x", "binary"),
+    ],
+)
+def test_kinds(head: bytes, name: str, kind: str) -> None:
+    assert sniff(head, name).kind == kind
+
+
+def test_a_pipe_is_looked_at_as_little_as_possible() -> None:
+    assert not undecided(b"a")
+    assert not undecided(b"hello")
+    for head in (b"", b"%PD", b"PK", b"\x1f", b"\xff", b"<", b"  <ht"):
+        assert undecided(head)
+
+
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        ("word/document.xml", "Word"),
+        ("xl/workbook.xml", "Excel"),
+        ("ppt/x.xml", "PowerPoint"),
+        ("a.txt", "zip archive"),
+    ],
+)
+def test_zips_are_named(tmp_path: Path, entry: str, what: str) -> None:
+    with zipfile.ZipFile(tmp_path / "x", "w") as archive:
+        archive.writestr(entry, "x")
+    with pytest.raises(BinaryFile, match=what) as raised:
+        open_document(str(tmp_path / "x"))
+    assert raised.value.hint
+
+
+def test_an_epub_whose_mimetype_comes_late(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("META-INF/container.xml", "x" * 5000)
+    assert type(open_document(str(tmp_path / "x"))).__name__ == "ChildDocument"
+
+
+def test_errors_of_names(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    with pytest.raises(EmptyInput):
+        open_document(str(tmp_path / "empty"))
+    with pytest.raises(UsageError):
+        open_document(str(tmp_path))
+    for name in (str(tmp_path / "nowhere"), str(tmp_path / "empty" / "x"), "nul\0name"):
+        with pytest.raises(FileMissing):
+            open_document(name)
+
+
+def test_importing_is_light() -> None:
+    code = (
+        "import sys, memread.ingest\n"
+        "heavy = {'pypdf', 'ebooklib', 'lxml', 'charset_normalizer'} & set(sys.modules)\n"
+        "raise SystemExit(str(heavy) if heavy else 0)"
+    )
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    assert time.monotonic() - started < 2
