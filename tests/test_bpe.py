@@ -84,10 +84,10 @@ def test_this_project(request: pytest.FixtureRequest, which: str) -> None:
         same(request.getfixturevalue(which), path.read_text(encoding="utf-8"))
 
 
-def test_every_token_of_the_vocabulary(real: Pair, smollm2: Path) -> None:
+def test_tokens_of_the_vocabulary(real: Pair, smollm2: Path) -> None:
     """A whole word that is a token is found at once; llama.cpp comes to it by merging."""
     letters = {letter: byte for byte, letter in enumerate(bpe._byte_letters())}
-    for token in gguf.read_header(smollm2).array("tokenizer.ggml.tokens")[17:]:
+    for token in gguf.read_header(smollm2).array("tokenizer.ggml.tokens")[17::5]:
         text = bytes(letters[letter] for letter in str(token)).decode("utf-8", "ignore")
         assert real[0].encode(text) == real[1].encode(text)
 
