@@ -36,7 +36,7 @@ class ChildDocument:
         self._child: subprocess.Popen[bytes] | None = None
         self._info: DocumentInfo | None = None
         self._lock = threading.RLock()
-        self._closed = False
+        self._closed = threading.Event()
         self._reading = False
         """A generator of passages exists, and closes the child's output when it ends."""
         self._on_close = on_close
@@ -53,7 +53,7 @@ class ChildDocument:
     def passages(self) -> Iterator[Passage | Skipped]:
         """Raises the reader's errors, and DamagedDocument if it crashes: what came before stays valid."""
         with self._lock:
-            if self._closed:
+            if self._closed.is_set():
                 return
             if self._child is None:
                 self._start()
@@ -64,7 +64,7 @@ class ChildDocument:
         try:
             # A limit on the time of a page would be set here, around each message.
             for message in self._messages(child):
-                if self._closed:
+                if self._closed.is_set():
                     return
                 if isinstance(message, Read):
                     place = message.passage.locator
@@ -76,7 +76,7 @@ class ChildDocument:
                     raise by_name(message.error, message.message, message.hint)
                 elif isinstance(message, Finished):
                     return
-            if not self._closed:
+            if not self._closed.is_set():
                 raise self._crashed(child, place)
         finally:
             self._reading = False
@@ -84,7 +84,7 @@ class ChildDocument:
 
     def close(self) -> None:
         """Ends the child, and with it a read that waits for it in another thread."""
-        self._closed = True
+        self._closed.set()
         child = self._child
         if child is not None:
             _end(child)

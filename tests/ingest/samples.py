@@ -92,15 +92,14 @@ def epub(
         if spine is not None
         else [name for name in files if name.endswith("html") and name != "nav.xhtml"]
     )
-    refs = "".join(
-        f'<itemref idref="{_id(name.lstrip("~"))}"{" linear=" + chr(34) + "no" + chr(34) if name[0] == "~" else ""}/>'
-        for name in chosen
-    )
+    linear = {True: ' linear="no"', False: ""}
+    refs = "".join(f'<itemref idref="{_id(name.lstrip("~"))}"{linear[name[0] == "~"]}/>' for name in chosen)
     toc = ' toc="toc_ncx"' if "toc.ncx" in files else ""
     package = opf or (
         '<package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="id">'
         '<metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:identifier id="id">x</dc:identifier>'
-        "<dc:title>The &amp; Book</dc:title><dc:creator>A. Author</dc:creator><dc:creator>B. Other</dc:creator>"
+        "<dc:title>The &amp; Book</dc:title>"
+        "<dc:creator>A. Author</dc:creator><dc:creator>B. Other</dc:creator>"
         f"</metadata><manifest>{''.join(items)}</manifest><spine{toc}>{refs}</spine></package>"
     )
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -139,8 +138,9 @@ def pdf_bytes(pages: Sequence[str | None]) -> bytes:
         number = len(objects) + 1
         kids.append(number)
         objects.append(
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R /Resources << /Font << /F1 %d 0 R >>"
-            b" /XObject << %s >> >> >>" % (number + 1, font, b"/Im0 %d 0 R" % image if text is None else b"")
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R"
+            b" /Resources << /Font << /F1 %d 0 R >> /XObject << %s >> >> >>"
+            % (number + 1, font, b"/Im0 %d 0 R" % image if text is None else b"")
         )
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
     objects[1] = b"<< /Type /Pages /Count %d /Kids [%s] >>" % (

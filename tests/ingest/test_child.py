@@ -155,7 +155,7 @@ def test_many_at_once(tmp_path: Path) -> None:
         ChildDocument("pdf", write_pdf(tmp_path / f"{n}.pdf", [f"text {n}"]), str(n), n) for n in range(6)
     ]
     infos: list[str] = []
-    threads = [threading.Thread(target=lambda each=each: infos.append(each.info.name)) for each in documents]  # type: ignore[misc]
+    threads = [threading.Thread(target=lambda each=each: infos.append(each.info.name)) for each in documents]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -139,16 +139,18 @@ def test_names_with_escapes_spaces_and_other_case(tmp_path: Path) -> None:
     assert text_of(read(path)) == "found\n\n"
 
 
-@pytest.mark.parametrize(
-    "opf",
-    [
-        "<package><manifest><item id='a' href='a.xhtml'/><item/></manifest><spine toc='gone'><itemref idref='a'/></spine></package>",
-        "<package xmlns='http://www.idpf.org/2007/opf'><manifest><item id='a' href='a.xhtml' media-type='application/xhtml+xml'/>"
-        "</manifest></package>",
-        "<opf:package xmlns:opf='http://www.idpf.org/2007/opf'><!-- x --><opf:manifest><!-- y --><opf:item id='a' href='a.xhtml'"
-        " media-type='application/xhtml+xml'/></opf:manifest><opf:spine><!-- z --><opf:itemref idref='a'/></opf:spine></opf:package>",
-    ],
-)
+_OPF = "http://www.idpf.org/2007/opf"
+_ITEM = "item id='a' href='a.xhtml' media-type='application/xhtml+xml'/>"
+_PACKAGES = {
+    "no namespace, an item without anything": "<package><manifest><item id='a' href='a.xhtml'/><item/></manifest>"
+    "<spine toc='gone'><itemref idref='a'/></spine></package>",
+    "no metadata, no spine": f"<package xmlns='{_OPF}'><manifest><{_ITEM}</manifest></package>",
+    "prefixes and comments": f"<opf:package xmlns:opf='{_OPF}'><!-- x --><opf:manifest><!-- y -->"
+    f"<opf:{_ITEM}</opf:manifest><opf:spine><!-- z --><opf:itemref idref='a'/></opf:spine></opf:package>",
+}
+
+
+@pytest.mark.parametrize("opf", _PACKAGES.values(), ids=_PACKAGES)
 def test_packages_that_ebooklib_alone_cannot_read(tmp_path: Path, opf: str) -> None:
     assert text_of(read(epub(tmp_path / "b.epub", {"a.xhtml": chapter("text")}, opf=opf))) == "text\n\n"
 

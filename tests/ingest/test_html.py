@@ -13,7 +13,8 @@ from tests.ingest.samples import skipped, text_of
 
 PAGE = """<!DOCTYPE html><html><head><title> A
 page </title><script>var x = "<p>no</p>";</script></head><body><nav>menu</nav>
-<h1>One</h1><p>first<p>still first</p><h3>inner</h3><p>x</p><h2>Two &amp; more</h2><table><tr><td>a<td>b</table></body></html>"""
+<h1>One</h1><p>first<p>still first</p><h3>inner</h3><p>x</p><h2>Two &amp; more</h2>
+<table><tr><td>a<td>b</table></body></html>"""
 
 
 def read(path: Path, data: bytes) -> list[Passage | Skipped]:

@@ -58,7 +58,7 @@ def test_a_broken_outline_does_not_stop_the_reading(tmp_path: Path) -> None:
     writer = pdf_writer(["one", "two"])
     writer.add_outline_item(title="Good", page_number=1)
     writer._root_object[NameObject("/PageLabels")] = NumberObject(7)
-    outlines = writer._root_object["/Outlines"].get_object()
+    outlines = writer.get_outline_root()
     bad = DictionaryObject(
         {NameObject("/Title"): TextStringObject("Bad"), NameObject("/Dest"): NumberObject(3)}
     )
