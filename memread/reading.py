@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import msgspec
 
@@ -75,7 +75,7 @@ class Reading:
                 self._ahead.stop()
             self._engine.interrupt()
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event, None, None]:
         """Everything that happens. The last event is Answered or Failed; nothing a MemreadError is raised.
 
         Closing the iterator early leaves a run that the same call goes on with.
@@ -83,8 +83,9 @@ class Reading:
         worker: threading.Thread | None = None
         try:
             progress, first = self._resume()
-            yield self._started(progress)
-            yield from self._again  # already recorded; views and the count of skipped parts need them
+            yield from self._recorded(self._started(progress))
+            for skipped in self._again:  # the journal knows those it has; the views start from nothing
+                yield from self._recorded(skipped)
             yield from map(Notice, self._notices)
             worker = threading.Thread(target=self._work, args=(progress, first), name="memread-engine")
             worker.start()
@@ -124,7 +125,7 @@ class Reading:
             return progress, None
         try:
             if not self._fresh:
-                self._recording = self._journal.unfinished(self._identity())
+                self._recording = self._unfinished(self._journal)
             if self._recording is None:
                 self._recording = self._journal.begin(self._identity(), self._run_started(progress))
                 return progress, None
@@ -146,6 +147,13 @@ class Reading:
             progress.fraction = segment.info.fraction
             progress.counts += step.event.counts
         return progress, None
+
+    def _unfinished(self, journal: Journal) -> Recording | None:
+        try:
+            return journal.unfinished(self._identity())
+        except JournalError as error:  # its records are damaged: nothing is built on them
+            self._notices.append(f"An earlier reading cannot be gone on with: {error.message}")
+            return None
 
     def _next_segment(self, progress: Progress) -> Segment | None:
         for item in self._ahead:

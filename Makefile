@@ -1,0 +1,34 @@
+# Everything here works on a fresh machine with Python ≥ 3.10, a C compiler and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-long lint bench picture clean
+
+demo: $(VENV)/.installed  ## Ask a question about the book that ships.
+	$(BIN)/memread ask examples/alice.epub "Who stole the tarts?"
+
+test: $(VENV)/.installed-test  ## Lint, types and the whole fast test suite.
+	$(BIN)/python -m pytest
+
+test-long: $(VENV)/.installed-test  ## The tests that take minutes.
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.installed: pyproject.toml $(VENV)/bin/python
+	@echo "Installing (llama.cpp is compiled: about five minutes, once)"
+	$(BIN)/python -m pip install --quiet --editable ".[tiny]"
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --group test
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,112 @@
+"""The commands, and what happens to an error that reaches the top."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from memread import __version__
+from memread.cli import ask, config, doctor, models, runs, stat
+from memread.cli.errors import complain
+from memread.errors import INTERRUPTED, MemreadError
+
+app = typer.Typer(
+    name="memread",
+    help="Read texts longer than a model's window, on this machine: a local model reads segment by segment "
+    "and rewrites a small memory, then answers from it.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 answered · 2 usage · 3–11 a document cannot be read · 12 question too long · "
+    "13–16 model · 17 out of memory · 18 engine · 19 journal · 20 configuration · 130 interrupted.",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"memread {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback for every error.")] = False,
+) -> None:
+    pass
+
+
+app.command()(ask.ask)
+app.command()(stat.stat)
+app.command()(models.models)
+app.command()(doctor.doctor)
+app.command()(config.config)
+app.add_typer(runs.app, name="runs")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    debug = "--debug" in own
+    if debug:
+        arguments.remove("--debug")  # allowed after the command too
+    code = _run(arguments, debug)
+    _leave(code)
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    try:
+        code = app(arguments, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except MemreadError as error:
+        if debug:
+            raise
+        complain(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        typer.echo("memread: interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 0  # the reader of our output has what it wanted
+    except (typer.Abort, typer.Exit) as left:
+        return getattr(left, "exit_code", INTERRUPTED)
+    except MemoryError:
+        if debug:
+            raise
+        complain(MemreadError("out of memory", "Use smaller segments (--segment), or a smaller model."))
+        return 17
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # click's own usage errors
+            show = getattr(error, "show", None)
+            if show:
+                show()
+            return int(error.exit_code)
+        if debug:
+            raise
+        complain(
+            MemreadError(
+                f"a fault in memread: {type(error).__name__}: {error}",
+                "What was read is in the journal. --debug shows where it happened; please report it.",
+            )
+        )
+        return 1
+
+
+def _leave(code: int) -> None:
+    """Exit, without a trace when the reader of our output has gone."""
+    try:
+        sys.stdout.flush()
+    except (BrokenPipeError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    raise SystemExit(code)

@@ -1,0 +1,80 @@
+"""`memread doctor`: what there is to work with on this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Annotated
+
+import typer
+
+from memread.errors import MemreadError
+
+
+def doctor(
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show llama.cpp's own log.")] = False,
+) -> None:
+    """Check this installation: llama.cpp, CPU, GPU, model, paths. Exit code 0 if `ask` can work."""
+    from memread import __version__, compose
+    from memread import config as configuration
+    from memread.engine.llamacpp.library import cpu_threads, library
+
+    config = configuration.load()
+    _row("memread", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+    lib = library()
+    lib.verbose = verbose
+    _row("llama.cpp", f"llama-cpp-python {lib.version}")
+    _row("features", lib.system_info())
+    _row("CPU", f"{os.cpu_count()} logical cores; {cpu_threads()} threads are used")
+    gpus = [device for device in lib.devices() if device.gpu]
+    for device in gpus:
+        _row(
+            "GPU",
+            f"{device.name}: {device.description}, "
+            f"{device.free / 1e9:.1f} of {device.total / 1e9:.1f} GB free",
+        )
+    if not lib.gpu_build:
+        _row("GPU", "this build of llama.cpp is for the CPU only")
+        for line in _how_to_get_gpu():
+            typer.echo(f"{'':<11} {line}")
+    elif not gpus:
+        _row("GPU", "this build could use one, but finds none: is the driver installed?")
+    problem: MemreadError | None = None
+    try:
+        with compose.engine_for(config, "") as ready:
+            info = ready.engine.info
+            _row("model", f"{info.model}: {info.path}")
+            _row("placement", info.device)
+            _row(
+                "profile",
+                f"{ready.profile.name}: segments of {ready.profile.budget.segment} tokens, "
+                f"memory {ready.profile.budget.memory}, context {info.context}",
+            )
+            for notice in ready.notices:
+                typer.echo(f"{'':<11} {notice}")
+    except MemreadError as error:
+        problem = error
+        _row("model", f"{error.message}. {error.hint}")
+    _row("models", ", ".join(map(str, config.model_folders)))
+    _row("journal", str(config.journal_path) if config.journal else "off")
+    _row("settings", str(configuration.config_dir() / "config.toml"))
+    if problem is not None:
+        raise typer.Exit(problem.exit_code)
+
+
+def _row(name: str, value: str) -> None:
+    from memread.text import one_line
+
+    typer.echo(f"{name:<11} {one_line(value, 1000)}")
+
+
+def _how_to_get_gpu() -> list[str]:
+    """How to get a build with a GPU backend on this system."""
+    again = "pip install --force-reinstall --no-cache-dir llama-cpp-python"
+    if sys.platform == "darwin":
+        return [f"Metal:  CMAKE_ARGS=-DGGML_METAL=on {again}"]
+    return [
+        f"NVIDIA, with the CUDA toolkit installed:  CMAKE_ARGS=-DGGML_CUDA=on {again}",
+        f"other GPUs, with the Vulkan SDK installed:  CMAKE_ARGS=-DGGML_VULKAN=on {again}",
+    ]

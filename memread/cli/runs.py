@@ -1,0 +1,97 @@
+"""`memread runs`: what was read, and what came of it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memread.errors import JournalError
+
+if TYPE_CHECKING:
+    from memread.journal import Journal
+
+app = typer.Typer(help="The readings that were recorded.", invoke_without_command=True, rich_markup_mode=None)
+
+
+@app.callback()
+def runs(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="How many, newest first.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List the readings that were recorded, newest first."""
+    if context.invoked_subcommand is not None:
+        return
+    import msgspec
+
+    from memread.text import one_line
+    from memread.views.json import dumps
+
+    with _open() as journal:
+        found = journal.runs(limit)
+    if json:
+        for row in found:
+            typer.echo(dumps(msgspec.to_builtins(row)))
+        return
+    if not found:
+        typer.echo("No reading has been recorded yet.", err=True)
+        return
+    for row in found:
+        state = row.status
+        names = ", ".join(one_line(name, 60) for name in row.documents)
+        typer.echo(
+            f"{row.run_id}  {row.created[:16].replace('T', ' ')}  {state:<11}  "
+            f"{row.steps} segments, {row.tokens:,} tokens  {names}"
+        )
+        typer.echo(f"          {one_line(row.question, 100)}")
+        if row.answer:
+            typer.echo(f"          → {one_line(row.answer, 100)}")
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="A run's id, or its first letters.", metavar="ID")],
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Each memory as it was after each segment, and where that was.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="The JSON object that `ask --json` printed.")] = False,
+    events: Annotated[
+        bool, typer.Option("--events", help="The recorded events, a line of JSON each.")
+    ] = False,
+) -> None:
+    """Show one reading: question, documents, answer, what was read; with --memory every memory."""
+    from memread.views.json import EventsView, dumps, result
+    from memread.views.memories import MemoriesView
+    from memread.views.plain import RecordView
+
+    with _open() as journal:
+        recorded = list(journal.show(run).events())
+    if json:
+        typer.echo(dumps(result(recorded)))
+        return
+    view = EventsView if events else MemoriesView if memory else RecordView
+    with view(sys.stdout) as shown:
+        for event in recorded:
+            shown.show(event)
+
+
+@app.command()
+def rm(
+    run: Annotated[list[str], typer.Argument(help="Ids, or their first letters.", metavar="ID...")],
+) -> None:
+    """Remove readings from the journal."""
+    with _open() as journal:
+        for each in run:
+            typer.echo(f"removed {journal.remove(each)}", err=True)
+
+
+def _open() -> Journal:
+    from memread import config
+    from memread.journal import Journal
+
+    path = config.load().journal_path
+    if not path.exists():
+        raise JournalError("no reading has been recorded yet", f"The journal will be {path}")
+    return Journal.open(path)

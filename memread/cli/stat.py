@@ -1,0 +1,128 @@
+"""`memread stat`: what a document is, and what reading it would take. Loads no weights."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memread.errors import JournalError
+
+if TYPE_CHECKING:
+    from memread.config import Config
+    from memread.protocols import Tokenizer
+    from memread.registry import InstalledModel
+
+
+def stat(
+    files: Annotated[list[str], typer.Argument(help="Files, folders, globs, or -.", metavar="FILE...")],
+    model: Annotated[str | None, typer.Option("-m", "--model", show_default=False)] = None,
+    profile: Annotated[str | None, typer.Option("--profile", show_default=False)] = None,
+    segment: Annotated[
+        int | None, typer.Option("--segment", help="Tokens of a segment.", show_default=False)
+    ] = None,
+    password: Annotated[str | None, typer.Option("--password", show_default=False)] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Tell what documents are: format, title, chapters or pages, tokens, segments, expected reading time."""
+    import msgspec
+
+    from memread import config as configuration
+    from memread import registry
+    from memread.compose import chosen_profile
+    from memread.ingest import open_documents, read_all, resolve
+    from memread.segment import segments
+    from memread.text import one_line
+    from memread.types import Segment
+    from memread.views.json import dumps
+    from memread.views.words import duration
+
+    config = configuration.load({"model": model, "profile": profile, "budget.segment": segment})
+    with ExitStack() as stack:
+        resolved = resolve(files, question_given=True)
+        documents, left_out = open_documents(resolved.inputs, password=password)
+        for document in documents:
+            stack.callback(document.close)
+        found = registry.find(config.model, config.model_folders)
+        chosen = chosen_profile(config, found)
+        tokenizer = _tokenizer(found, stack)
+        tokens = characters = count = 0
+        skipped = list(chain(resolved.left_out, left_out))
+        for part in segments(read_all(documents), tokenizer, chosen.budget.segment):
+            if isinstance(part, Segment):
+                tokens += part.info.tokens
+                characters += len(part.text)
+                count += 1
+            else:
+                skipped.append(part)
+        infos = [document.info for document in documents]
+    speed = _speed(config, found)
+    seconds = tokens / speed if speed else None
+    if json:
+        typer.echo(
+            dumps(
+                {
+                    "documents": msgspec.to_builtins(infos),
+                    "characters": characters,
+                    "tokens": tokens,
+                    "segments": count,
+                    "segment_limit": chosen.budget.segment,
+                    "model": found.name,
+                    "profile": chosen.name,
+                    "expected_seconds": seconds,
+                    "skipped": [{"place": part.locator.label(), "reason": part.reason} for part in skipped],
+                }
+            )
+        )
+        return
+    for info in infos:
+        parts = [info.format.upper() if info.format != "text" else "text"]
+        parts += [f"{info.pages} pages"] if info.pages else []
+        parts += [f"{info.chapters} chapters"] if info.chapters else []
+        parts += [f"{info.size:,} bytes"] if info.size is not None else []
+        typer.echo(f"{one_line(info.name)}: {' · '.join(parts)}")
+        if info.title or info.author:
+            typer.echo(f"  {one_line(' — '.join(part for part in (info.title, info.author) if part))}")
+    typer.echo(
+        f"{tokens:,} tokens ({found.name}) · {characters:,} characters · "
+        f"{count:,} segments of up to {chosen.budget.segment:,} tokens"
+    )
+    for part in skipped:
+        typer.echo(
+            f"  not readable: {one_line(part.locator.label())}: {one_line(part.reason)}".replace(": :", ":")
+        )
+    if seconds is not None:
+        typer.echo(f"about {duration(seconds)} to read, at the {speed:,.0f} tokens/s of readings before")
+    else:
+        typer.echo("no reading with this model has been recorded yet, so no time can be told")
+
+
+def _tokenizer(model: InstalledModel, stack: ExitStack) -> Tokenizer:
+    """The model's own vocabulary: through tiktoken where it is byte-level BPE, else through llama.cpp."""
+    from memread import bpe
+
+    own = bpe.tokenizer(model.header)
+    if own is not None:
+        return own
+    from memread.engine.llamacpp.model import Model as Weights
+
+    weights: Weights = stack.enter_context(Weights(model.path, vocabulary_only=True))
+    return weights.vocabulary
+
+
+def _speed(config: Config, model: InstalledModel) -> float | None:
+    """Tokens of text read per second in recorded readings with this model; None where there are none."""
+    from memread import registry
+    from memread.config import digest_cache
+    from memread.journal import Journal
+
+    if not config.journal_path.exists():
+        return None
+    try:
+        with Journal.open(config.journal_path) as journal:
+            found = journal.speed(registry.weights_digest(model.path, digest_cache()))
+    except JournalError:
+        return None
+    return found.tokens_per_second if found else None
