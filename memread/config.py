@@ -178,6 +178,8 @@ SETTINGS: Final = (
     Setting("journal", True, "true or false", "Record readings, so that they can be resumed.", _switch),
     Setting("color", "auto", '"auto", "always" or "never"', "Colours.", _one_of("auto", "always", "never")),
 )
+_FIELDS: Final = {"models.path": "extra_folders"}
+"""Fields of Config that are not called as the last part of their setting's name."""
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
 
@@ -203,6 +205,10 @@ class Config(msgspec.Struct, frozen=True):
     origins: dict[str, str]
     warnings: tuple[str, ...] = ()
     """Such as a variable that sets nothing. For standard error."""
+
+    def value(self, name: str) -> object:
+        """The value of the setting called `name`."""
+        return getattr(self, _FIELDS.get(name) or name.rpartition(".")[2])
 
     def origin(self, name: str) -> str:
         """Where a setting was set: "--model", "MEMREAD_MODEL", "/home/me/…/config.toml" or "default"."""
@@ -235,6 +241,11 @@ def default_data_dir() -> Path:
 def cache_dir() -> Path:
     """What can be computed again."""
     return platformdirs.user_cache_path("memread", appauthor=False)
+
+
+def digest_cache() -> Path:
+    """Where the hashes of weights are remembered."""
+    return cache_dir() / "digests.json"
 
 
 def profiles_dir() -> Path:
