@@ -29,7 +29,7 @@ def open_documents(
     Raises InputError, UsageError; EmptyInput when all are empty.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        tried = list(pool.map(lambda each: _look_into(each.name, password), inputs))
+        tried = list(pool.map(lambda each: _look_into(each.name, password, each is inputs[0]), inputs))
     documents: list[Document] = []
     left_out: list[Skipped] = []
     problem: MemreadError = EmptyInput("there is nothing to read")
@@ -39,26 +39,33 @@ def open_documents(
                 raise found
             problem = found
             left_out.append(Skipped(Locator(), one_line(found.message, 400)))
-        elif found is None or not documents:
-            # The first begins at once.
-            documents.append(open_document(each.name, len(documents), password=password))
-        else:
+        elif isinstance(found, DocumentInfo):
             documents.append(_Later(each.name, len(documents), password, found))
+        else:
+            documents.append(found or open_document(each.name, len(documents), password=password))
     if not documents:
         raise problem
     return documents, left_out
 
 
-def _look_into(name: str, password: str | None) -> DocumentInfo | MemreadError | None:
-    """What a document is, or why it cannot be read; None for a pipe, which can be looked into only once."""
+def _look_into(name: str, password: str | None, first: bool) -> Document | DocumentInfo | MemreadError | None:
+    """What a document is, or why it cannot be read; None for a pipe, which can be looked into only once.
+
+    The first stays open, and its reader runs ahead while a model is loaded.
+    """
     try:
         if is_pipe(name):
             return None
         document = open_document(name, password=password)
         try:
-            return document.info
-        finally:
+            info = document.info
+        except MemreadError:
             document.close()
+            raise
+        if first:
+            return document
+        document.close()
+        return info
     except MemreadError as error:
         return error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 
 def _names(words: str) -> frozenset[str]:
@@ -26,6 +27,44 @@ SKIPPED_KINDS = _names("toc landmarks page-list lot loi")
 HEADINGS = _names("h1 h2 h3 h4 h5 h6")
 NOTE_KINDS = _names("noteref doc-noteref annoref")
 PAGE_KINDS = _names("pagebreak doc-pagebreak")
+
+
+class Mark(NamedTuple):
+    """Something that begins at an offset of the text: an "id", a "page" label, a heading ("h1"…)."""
+
+    offset: int
+    kind: str
+    value: str
+
+
+class List:
+    """An open list."""
+
+    def __init__(self, ordered: bool, number: int) -> None:
+        self.ordered, self.number = ordered, number
+
+
+class Table:
+    """An open table."""
+
+    def __init__(self) -> None:
+        self.layout = False
+        """It holds tables or headings: made for the look, its cells are blocks."""
+        self.cells = 0
+        """Of this row, up to now."""
+        self.inside = False
+        """In a cell: its blocks stay on the row's line."""
+        self.filled = False
+        """The row has text."""
+
+
+class Capture:
+    """A superscript or a reference to a note: what was written since it began."""
+
+    def __init__(self, depth: int, before: str) -> None:
+        self.depth, self.before = depth, before
+        self.link = False
+        self.pieces: list[int] = []
 
 
 def is_svg(name: str) -> bool:

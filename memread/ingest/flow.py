@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping
-from typing import NamedTuple
 
 from memread.ingest.elements import (
     BLOCKS,
@@ -20,6 +19,10 @@ from memread.ingest.elements import (
     PAGE_KINDS,
     SKIPPED,
     SKIPPED_KINDS,
+    Capture,
+    List,
+    Mark,
+    Table,
     attribute,
     is_svg,
     local,
@@ -36,40 +39,6 @@ _WHITE = re.compile("[ \t\r\n\f\xa0]{2,}|[\t\r\n\f\xa0]")
 _INVISIBLE = re.compile("[\xad\u200b\u2060\ufeff\x00-\x08\x0b\x0e-\x1f\ud800-\udfff]")
 _REFERENCE = re.compile(r"[\w*†‡§¶]{1,6}")
 _EXPONENT = re.compile(r"[+\-−–]?\d{1,4}")
-
-
-class Mark(NamedTuple):
-    """Something that begins at an offset of the text: an "id", a "page" label, a heading ("h1"…)."""
-
-    offset: int
-    kind: str
-    value: str
-
-
-class _List:
-    def __init__(self, ordered: bool, number: int) -> None:
-        self.ordered, self.number = ordered, number
-
-
-class _Table:
-    def __init__(self) -> None:
-        self.layout = False
-        """It holds tables or headings: made for the look, its cells are blocks."""
-        self.cells = 0
-        """Of this row, up to now."""
-        self.inside = False
-        """In a cell: its blocks stay on the row's line."""
-        self.filled = False
-        """The row has text."""
-
-
-class _Capture:
-    """A superscript or a reference to a note: what was written since it began."""
-
-    def __init__(self, depth: int, before: str) -> None:
-        self.depth, self.before = depth, before
-        self.link = False
-        self.pieces: list[int] = []
 
 
 class Flow:
@@ -96,9 +65,9 @@ class Flow:
         self._in_title = False
         self._pre: list[str] = []
         self._held = ""
-        self._lists: list[_List] = []
-        self._tables: list[_Table] = []
-        self._capture: _Capture | None = None
+        self._lists: list[List] = []
+        self._tables: list[Table] = []
+        self._capture: Capture | None = None
         self._link = 0
         """The depth of the <a> that is open and points to a place in a document."""
         self._heading: tuple[str, int, list[str]] | None = None
@@ -208,7 +177,7 @@ class Flow:
             self._link = self._depth
         marked = tag == "a" and bool(kinds & NOTE_KINDS)
         if self._capture is None and (marked or tag == "sup"):
-            self._capture = _Capture(self._depth, self._last if self._gap == NONE else "")
+            self._capture = Capture(self._depth, self._last if self._gap == NONE else "")
         if self._capture and (marked or self._link):
             self._capture.link = True
 
@@ -261,12 +230,12 @@ class Flow:
             self._lay_out()
         elif tag == "table":
             self._lay_out()
-            self._tables.append(_Table())
+            self._tables.append(Table())
             self._tables[-1].layout = attribute(attributes, "role") in ("presentation", "none")
         elif tag in LISTS:
             if self._prefix:  # a list as the first thing of an item: the outer bullet stands alone
                 self._prefix = ""
-            self._lists.append(_List(tag == "ol", _number(attribute(attributes, "start"), 1)))
+            self._lists.append(List(tag == "ol", _number(attribute(attributes, "start"), 1)))
         elif tag == "li":
             self._item(attributes)
         elif tag == "pre":
@@ -401,7 +370,7 @@ class Flow:
             if value and value in self._anchors:
                 self._pending.append(("id", value))
 
-    def _end_capture(self, capture: _Capture) -> None:
+    def _end_capture(self, capture: Capture) -> None:
         """[1] for a reference to a note, ^2 for an exponent: both would else join the word before."""
         if not capture.pieces:
             return

@@ -10,7 +10,8 @@ from lxml import etree
 
 from memread.errors import EmptyInput, FileUnreadable
 from memread.ingest.decoding import Decoder
-from memread.ingest.flow import Flow, Mark
+from memread.ingest.elements import Mark
+from memread.ingest.flow import Flow
 from memread.ingest.markup import claimed_encoding, html_parser
 from memread.ingest.passages import PASSAGE, cut
 from memread.ingest.sources import Source

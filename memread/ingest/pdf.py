@@ -13,8 +13,6 @@ from pypdf.errors import WrongPasswordError
 from memread.errors import DamagedDocument, DrmProtected, InputError, NoTextLayer, PasswordNeeded
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
-_RENEW = 50
-"""Pages after which the reader is opened anew: it keeps every object it has read."""
 _OCR = "It is scanned: recognise its text first (ocrmypdf does), and read the result."
 _BROKEN = "Open it in a viewer and print it to a new PDF, or get it again."
 _UNTEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
@@ -36,6 +34,9 @@ class PdfReading:
             raise self._damaged(error) from error
         if not self._count:
             raise DamagedDocument(f"{name}: it has no pages", _BROKEN)
+        # The reader is opened anew every so many pages, since it keeps every object it has read; less often
+        # the longer the file, since opening walks through all pages (0.1 ms each).
+        self._renew = min(400, max(50, self._count // 8))
         self._labels = self._page_labels()
         self._chapters = self._outline()
         title, author = self._metadata()
@@ -75,7 +76,7 @@ class PdfReading:
     def _page(self, number: int) -> Passage | Skipped:
         place = self._place(number)
         try:
-            if number > 1 and number % _RENEW == 1:
+            if number > 1 and number % self._renew == 1:
                 self._reader.close()
                 self._reader = self._open()
             page = self._reader.pages[number - 1]

@@ -142,7 +142,7 @@ def test_names_with_escapes_spaces_and_other_case(tmp_path: Path) -> None:
 _OPF = "http://www.idpf.org/2007/opf"
 _ITEM = "item id='a' href='a.xhtml' media-type='application/xhtml+xml'/>"
 _PACKAGES = {
-    "no namespace, an item without anything": "<package><manifest><item id='a' href='a.xhtml'/><item/></manifest>"
+    "no namespace, an empty item": "<package><manifest><item id='a' href='a.xhtml'/><item/></manifest>"
     "<spine toc='gone'><itemref idref='a'/></spine></package>",
     "no metadata, no spine": f"<package xmlns='{_OPF}'><manifest><{_ITEM}</manifest></package>",
     "prefixes and comments": f"<opf:package xmlns:opf='{_OPF}'><!-- x --><opf:manifest><!-- y -->"

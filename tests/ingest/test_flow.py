@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memread.ingest.flow import Mark
+from memread.ingest.elements import Mark
 from memread.ingest.markup import decode, parse_xhtml
 from tests.ingest.samples import xhtml
 
