@@ -39,6 +39,10 @@ LOOP_VERSION = 1
 """Part of a run's identity: raise it when the same replies would lead to another memory or answer."""
 
 
+_AHEAD = 256
+"""Events the engine may be ahead of the journal and the views: some seconds of tokens, a segment or two."""
+
+
 class Task(msgspec.Struct, frozen=True):
     """What to read, and for what."""
 
@@ -59,13 +63,14 @@ class Reading:
         """journal None: the reading is not recorded. fresh: an unfinished run is not gone on with."""
         self._task, self._engine, self._journal, self._fresh = task, engine, journal, fresh
         self._ahead = Ahead(segments(task.passages, engine.tokenizer, task.profile.budget.segment))
-        self._events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+        self._events: queue.Queue[Event | BaseException | None] = queue.Queue(_AHEAD)
         self._stopped = threading.Event()
         self._phase = threading.Lock()
         self._answering = False
         self._recording: Recording | None = None
         self._notices = list(task.notices)
         self._again: list[Skipped] = []
+        self._text_seen = False
 
     def stop(self) -> None:
         """End the reading and answer from what was read; while it answers, end the answer."""
@@ -157,6 +162,7 @@ class Reading:
 
     def _next_segment(self, progress: Progress) -> Segment | None:
         for item in self._ahead:
+            self._note_text(item)
             if isinstance(item, Segment):
                 return item
             progress.skipped += 1
@@ -241,7 +247,7 @@ class Reading:
             reading = flow(task.question, self._segments(first), task.profile, self._engine.frame, progress)
             for _, event in drive(self._engine, [reading]):
                 self._note_phase(event)
-                if isinstance(event, Answered) and _nothing_there(event):
+                if isinstance(event, Answered) and event.answer.coverage.complete and not self._text_seen:
                     raise EmptyInput("there is no text to read in what was given")
                 self._events.put(event)
             self._events.put(None)
@@ -254,9 +260,13 @@ class Reading:
         for item in self._ahead:
             if self._stopped.is_set():
                 break
+            self._note_text(item)
             yield item
         if self._stopped.is_set():
             yield Stopping()
+
+    def _note_text(self, item: Segment | Skipped) -> None:
+        self._text_seen = self._text_seen or (isinstance(item, Segment) and not item.text.isspace())
 
     def _note_phase(self, event: Event) -> None:
         with self._phase:
@@ -265,8 +275,3 @@ class Reading:
             elif isinstance(event, Prefilled | Piece) and self._stopped.is_set() and not self._answering:
                 # `stop` came between two requests, and the next one has taken its interrupt back.
                 self._engine.interrupt()
-
-
-def _nothing_there(event: Answered) -> bool:
-    coverage = event.answer.coverage
-    return coverage.complete and not coverage.tokens

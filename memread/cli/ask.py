@@ -118,9 +118,12 @@ def ask(
         for document in documents:
             stack.callback(document.close)
         ready = stack.enter_context(engine_for(config, asked or "", verbose=verbose))
+        infos = tuple(document.info for document in documents)
         task = Task(
-            documents=tuple(document.info for document in documents),
-            inputs=tuple(name if name == "-" else str(Path(name).absolute()) for name in resolved.names),
+            documents=infos,
+            inputs=tuple(
+                info.name if info.name == "-" else str(Path(info.name).absolute()) for info in infos
+            ),
             passages=chain(resolved.left_out, left_out, read_all(documents)),
             question=asked or ready.profile.wording.summary,
             profile=ready.profile,

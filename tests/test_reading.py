@@ -1,0 +1,246 @@
+"""A whole reading, with llama.cpp and a real journal: recorded, stopped, gone on with."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from memread import events, profile
+from memread.engine.llamacpp.engine import LlamaEngine, Settings
+from memread.engine.llamacpp.model import Model
+from memread.journal import Journal
+from memread.reading import Reading, Task
+from memread.types import Answer, Budget, DocumentInfo, Locator, Passage, Skipped
+
+PROFILE = profile.loads(
+    """
+    name = "test"
+    [wording]
+    update = "Q {prompt} M {memory} S {chunk}"
+    answer = "Q {prompt} M {memory}"
+    [budget]
+    segment = 60
+    memory = 24
+    answer = 12
+    """,
+    "test",
+)
+TEXT = "".join(f"Line {n}: the ship sailed {n * 37 % 101} miles to the west that day.\n" for n in range(60))
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_gguf: Path) -> Iterator[LlamaEngine]:
+    with Model(tiny_gguf) as model:
+        made = LlamaEngine(model, Settings(context=512, batch=64), name="tiny", digest="sha256:tiny")
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal.open(tmp_path / "journal.sqlite3") as opened:
+        yield opened
+
+
+def task(text: str = TEXT, *, question: str = "how far?", extra: tuple[Skipped, ...] = ()) -> Task:
+    def passages() -> Iterator[Passage | Skipped]:
+        line = 1
+        for start in range(0, len(text), 500):
+            part = text[start : start + 500]
+            yield Passage(part, Locator(line=line), min(1.0, (start + len(part)) / len(text)))
+            line += part.count("\n")
+            yield from extra if start == 500 else ()
+
+    document = DocumentInfo(name="log.txt", format="text", size=len(text))
+    return Task(
+        documents=(document,), inputs=("/log.txt",), passages=passages(), question=question, profile=PROFILE
+    )
+
+
+def read(reading: Reading, until: Callable[[events.Event], bool] = lambda event: False) -> list[events.Event]:
+    """The events; the reading is abandoned, as a crash would, after one for which `until` holds."""
+    seen = []
+    running = reading.events()
+    for event in running:
+        seen.append(event)
+        if until(event):
+            break
+    running.close()
+    return seen
+
+
+def memories(seen: list[events.Event]) -> dict[int, str]:
+    return {e.segment.index: e.memory for e in seen if isinstance(e, events.MemoryUpdated)}
+
+
+def answer(seen: list[events.Event]) -> Answer:
+    assert isinstance(seen[-1], events.Answered)
+    return seen[-1].answer
+
+
+def segment_done(number: int) -> Callable[[events.Event], bool]:
+    return lambda event: isinstance(event, events.MemoryUpdated) and event.segment.index == number
+
+
+def test_a_reading_is_recorded_before_it_is_seen(engine: LlamaEngine, journal: Journal) -> None:
+    running = Reading(task(), engine, journal).events()
+    for event in running:
+        if isinstance(event, events.MemoryUpdated):
+            (row,) = journal.runs()
+            assert row.steps == event.segment.index + 1
+    (row,) = journal.runs()
+    assert row.status == "done"
+    record = journal.show(row.run_id)
+    assert record.answer is not None and len(record.steps()) == record.answer.coverage.segments > 5
+
+
+@pytest.mark.parametrize("at", [0, 3, 7])
+def test_a_resumed_reading_ends_as_an_undisturbed_one(engine: LlamaEngine, journal: Journal, at: int) -> None:
+    whole = read(Reading(task(), engine, None))
+    first = read(Reading(task(), engine, journal), segment_done(at))
+    second = read(Reading(task(), engine, journal))
+    started = second[0]
+    assert isinstance(started, events.RunStarted) and started.resumed == at + 1
+    assert min(memories(second)) == at + 1
+    assert memories(first) | memories(second) == memories(whole)
+    assert answer(second).text == answer(whole).text and answer(second).memory == answer(whole).memory
+    assert answer(second).coverage == answer(whole).coverage
+    assert len(journal.runs()) == 1 and journal.runs()[0].status == "done"
+
+
+def test_fresh_starts_over_and_a_finished_run_is_not_gone_on_with(
+    engine: LlamaEngine, journal: Journal
+) -> None:
+    read(Reading(task(), engine, journal), segment_done(2))
+    started = read(Reading(task(), engine, journal, fresh=True))[0]
+    assert isinstance(started, events.RunStarted) and started.resumed == 0
+    read(Reading(task(), engine, journal))
+    again = read(Reading(task(), engine, journal))[0]
+    assert isinstance(again, events.RunStarted) and again.resumed == 0
+
+
+def test_another_question_is_another_reading(engine: LlamaEngine, journal: Journal) -> None:
+    read(Reading(task(), engine, journal), segment_done(2))
+    started = read(Reading(task(question="who?"), engine, journal))[0]
+    assert isinstance(started, events.RunStarted) and started.resumed == 0
+
+
+def test_an_edited_document_is_gone_on_with_up_to_the_edit(engine: LlamaEngine, journal: Journal) -> None:
+    first = read(Reading(task(), engine, journal), segment_done(6))
+    spot = TEXT.index("Line 8")
+    edited = TEXT[:spot] + "A stowaway was found. " + TEXT[spot:]
+    second = read(Reading(task(edited), engine, journal))
+    assert any(isinstance(event, events.Notice) and "changed" in event.message for event in second)
+    started = second[0]
+    assert isinstance(started, events.RunStarted) and 0 < started.resumed < 7
+    whole = read(Reading(task(edited), engine, None))
+    assert answer(second).memory == answer(whole).memory and answer(second).text == answer(whole).text
+    assert len(journal.runs()) == 2
+    kept = {step.index: step.memory for step in journal.show(journal.runs()[1].run_id).steps()}
+    assert kept == memories(first), "the old run stays readable"
+
+
+def test_a_document_that_became_shorter(engine: LlamaEngine, journal: Journal) -> None:
+    read(Reading(task(), engine, journal), segment_done(6))
+    short = TEXT[: TEXT.index("Line 9")]
+    second = read(Reading(task(short), engine, journal))
+    whole = read(Reading(task(short), engine, None))
+    assert answer(second).memory == answer(whole).memory
+    assert answer(second).coverage.segments == answer(whole).coverage.segments
+
+
+def test_stop_answers_from_what_was_read(engine: LlamaEngine, journal: Journal) -> None:
+    reading = Reading(task(), engine, journal)
+    seen = []
+    for event in reading.events():
+        seen.append(event)
+        if segment_done(3)(event):
+            reading.stop()
+    whole = read(Reading(task(), engine, None))
+    partial = answer(seen)
+    assert not partial.coverage.complete and 4 <= partial.coverage.segments < len(memories(whole))
+    assert journal.runs()[0].status == "partial"
+    assert any(isinstance(event, events.Stopping) for event in seen)
+    rest = read(Reading(task(), engine, journal))
+    assert answer(rest).memory == answer(whole).memory and answer(rest).text == answer(whole).text
+
+
+def test_stop_before_anything_is_read(engine: LlamaEngine, journal: Journal) -> None:
+    reading = Reading(task(), engine, journal)
+    running = reading.events()
+    seen = [next(running)]
+    reading.stop()
+    seen += list(running)
+    assert answer(seen).text == "" or answer(seen).coverage.segments <= 1
+    assert not answer(seen).coverage.complete
+
+
+def test_stop_ends_a_wait_for_a_silent_pipe(engine: LlamaEngine) -> None:
+    release = threading.Event()
+
+    def silent() -> Iterator[Passage | Skipped]:
+        yield Passage(TEXT[:1500], Locator(line=1))
+        release.wait(30)
+
+    made = task()
+    made = Task(made.documents, ("-",), silent(), made.question, made.profile)
+    reading = Reading(made, engine, None)
+    seen = []
+    for event in reading.events():
+        seen.append(event)
+        if segment_done(1)(event):
+            threading.Timer(0.7, reading.stop).start()
+    release.set()
+    assert not answer(seen).coverage.complete and answer(seen).coverage.segments >= 1
+
+
+def test_skipped_parts_are_told_again_after_a_resume(engine: LlamaEngine, journal: Journal) -> None:
+    skipped = Skipped(Locator(page="4"), "no text layer")
+    read(Reading(task(extra=(skipped,)), engine, journal), segment_done(8))
+    second = read(Reading(task(extra=(skipped,)), engine, journal))
+    assert second.count(skipped) == 1 and answer(second).coverage.skipped == 1
+    recorded = list(journal.show(journal.runs()[0].run_id).events())
+    assert recorded.count(skipped) == 1
+
+
+def test_an_error_in_the_document_keeps_what_was_read(engine: LlamaEngine, journal: Journal) -> None:
+    from memread.errors import DamagedDocument
+
+    def breaking() -> Iterator[Passage | Skipped]:
+        yield Passage(TEXT, Locator(line=1), 0.5)
+        raise DamagedDocument("log.txt is damaged", "Copy it again.")
+
+    made = task()
+    made = Task(made.documents, made.inputs, breaking(), made.question, made.profile)
+    seen = read(Reading(made, engine, journal))
+    failed = seen[-1]
+    assert isinstance(failed, events.Failed)
+    assert (failed.error, failed.hint, failed.exit_code) == ("DamagedDocument", "Copy it again.", 9)
+    assert journal.runs()[0].steps == len(memories(seen)) > 3 and journal.runs()[0].status == "failed"
+
+
+def test_empty_input_is_an_error(engine: LlamaEngine) -> None:
+    for text in ("", " \n\n \n"):
+        seen = read(Reading(task(text or " "), engine, None))
+        assert isinstance(seen[-1], events.Failed) and seen[-1].error == "EmptyInput"
+
+
+def test_a_journal_that_fails_does_not_end_the_reading(engine: LlamaEngine, tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "j" / "journal.sqlite3") as journal:
+        seen = []
+        for event in Reading(task(), engine, journal).events():
+            seen.append(event)
+            if segment_done(2)(event):
+                journal._database._connection.execute("DELETE FROM runs")
+    assert any(isinstance(event, events.Notice) and "no longer recorded" in event.message for event in seen)
+    assert answer(seen).coverage.complete
+
+
+def test_budget_of_the_profile_is_used(engine: LlamaEngine) -> None:
+    seen = read(Reading(task(), engine, None))
+    started = seen[0]
+    assert isinstance(started, events.RunStarted) and started.budget == Budget(1024, 60, 24, 12)
+    assert all(e.segment.tokens <= 60 for e in seen if isinstance(e, events.SegmentStarted))
