@@ -115,9 +115,7 @@ def read_all(documents: Sequence[Document]) -> Iterator[Passage | Skipped]:
                         begun = anything = True
                         yield Passage(
                             f"{_blank_line(tail)}[File: {_title(document)}]\n\n",
-                            Locator(
-                                document=index, page=part.locator.page, page_number=part.locator.page_number
-                            ),
+                            msgspec.structs.replace(part.locator, document=index),
                             weigh(index, 0.0),
                         )
                     tail = (tail + part.text)[-2:]

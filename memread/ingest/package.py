@@ -103,7 +103,7 @@ def damaged(name: str, why: str) -> DamagedDocument:
 
 def refuse_drm(archive: Archive) -> None:
     """Raises DrmProtected for a book whose text is encrypted."""
-    hint = "memread reads books without copy protection only."
+    hint = "memread reads books without copy protection (DRM) only."
     licence = archive.find("META-INF/license.lcpl")
     if licence or archive.find("license.lcpl"):
         raise DrmProtected(f"{archive.name}: protected by Readium LCP", hint)

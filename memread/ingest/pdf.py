@@ -13,7 +13,7 @@ from pypdf.errors import WrongPasswordError
 from memread.errors import DamagedDocument, DrmProtected, InputError, NoTextLayer, PasswordNeeded
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
-_OCR = "It is scanned: recognise its text first (ocrmypdf does), and read the result."
+_OCR = "It is scanned and needs OCR: have its text recognised (ocrmypdf does it), and read the result."
 _BROKEN = "Open it in a viewer and print it to a new PDF, or get it again."
 _UNTEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _GARBLED = re.compile("[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f]")

@@ -103,14 +103,15 @@ def _expand(name: str) -> tuple[list[Input], list[Skipped]]:
 def _expand_pattern(name: str, error: Exception) -> tuple[list[Input], list[Skipped]]:
     matches = _matches(name)
     if not matches:
-        if re.search(r"\s|\?$", name):
+        near = missing(name)
+        if re.search(r"\s|\?$", name) and not near.hint.startswith("Did you mean"):
             raise FileMissing(
                 f"{name}: there is no such file",
                 "If this is the question, name a document before it, or - for standard input.",
             ) from error
         if re.search(r"[*?\[]", name):
             raise NothingToRead(f"{name}: no file matches this pattern", "Check the folder and the pattern.")
-        raise missing(name) from error
+        raise near from error
     parts: list[Input | Skipped] = []
     for match in matches:
         if Path(match).is_dir():
