@@ -11,7 +11,7 @@ from memread.types import Passage
 
 Metric = Literal["all", "part", "exact", "f1", "substring"]
 """all: the share of the answers found in the reply (RULER's string_match_all). part: 1 if any is
-(string_match_part). exact, f1, substring: after the usual normalisation of answers, the best over the answers."""
+(string_match_part). exact, f1, substring: after the usual normalisation, the best over the answers."""
 
 
 class Gold(msgspec.Struct, frozen=True):

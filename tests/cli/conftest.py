@@ -51,24 +51,28 @@ class Ended(NamedTuple):
 class Running:
     """A process that is still at work; its output is collected as it comes."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], plain: bool) -> None:
+        """plain: its output is not that of --events."""
         self.process = process
         self.events: list[events.Event] = []
+        self.stdout = ""
         self.stderr = ""
+        self._plain = plain
         self._changed = threading.Condition()
         self._ended = False
         self._threads = [
-            threading.Thread(target=self._take_events, args=(process.stdout,)),
+            threading.Thread(target=self._take_output, args=(process.stdout,)),
             threading.Thread(target=self._take_errors, args=(process.stderr,)),
         ]
         for thread in self._threads:
             thread.start()
 
-    def _take_events(self, stream: IO[bytes]) -> None:
-        """Lines that are no events are the answer; there are none with --events."""
+    def _take_output(self, stream: IO[bytes]) -> None:
         for line in stream:
             with self._changed:
-                self.events.append(events.from_dict(msgspec.json.decode(line)))
+                self.stdout += line.decode("utf-8")
+                if not self._plain:
+                    self.events.append(events.from_dict(msgspec.json.decode(line)))
                 self._changed.notify_all()
         with self._changed:
             self._ended = True
@@ -76,7 +80,9 @@ class Running:
 
     def _take_errors(self, stream: IO[bytes]) -> None:
         for line in stream:
-            self.stderr += line.decode("utf-8", "replace")
+            with self._changed:
+                self.stderr += line.decode("utf-8", "replace")
+                self._changed.notify_all()
 
     def write(self, text: str) -> None:
         assert self.process.stdin is not None
@@ -98,6 +104,24 @@ class Running:
             event = found()
         assert event is not None, f"it did not happen: {self.stderr}"
         return event
+
+    def wait_for_error(self, text: str) -> None:
+        """Until `text` is on standard error."""
+        with self._changed:
+            self._changed.wait_for(lambda: text in self.stderr or self._ended, timeout=DEADLINE)
+        assert text in self.stderr
+
+    @property
+    def children(self) -> list[int]:
+        """Process ids, where there is a `ps`."""
+        found = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True).stdout
+        pairs = [line.split() for line in found.splitlines()]
+        return [int(pid) for pid, parent in pairs if int(parent) == self.process.pid]
+
+    def resident(self) -> int:
+        """Kilobytes of memory it has now."""
+        ps = ["ps", "-o", "rss=", "-p", str(self.process.pid)]
+        return int(subprocess.run(ps, capture_output=True, text=True).stdout)
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
@@ -174,17 +198,19 @@ class Memread:
         out, err = (text.decode("utf-8").replace("\r\n", "\n") for text in (ended.stdout, ended.stderr))
         return Ended(ended.returncode, out, err)
 
-    def start(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Running:
-        """Start it with pipes; add --events to see what it does."""
+    def start(
+        self, *arguments: str | Path, env: Mapping[str, str] | None = None, plain: bool = False
+    ) -> Running:
+        """Start it with pipes: with --events, unless it is `plain`."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "memread", *map(str, arguments)],
+            [sys.executable, "-m", "memread", *map(str, arguments), *([] if plain else ["--events"])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self.folder,
             env=self.environment(env),
         )
-        running = Running(process)
+        running = Running(process, plain)
         self._running.append(running)
         return running
 

@@ -264,7 +264,7 @@ def test_gzip_and_a_pipe_among_files(memread: Memread) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_named_pipe(memread: Memread) -> None:
     os.mkfifo(memread.folder / "pipe")
-    running = memread.start("ask", "pipe", QUESTION, "--events")
+    running = memread.start("ask", "pipe", QUESTION)
     with (memread.folder / "pipe").open("w", encoding="utf-8") as pipe:
         pipe.write(log(8))
     assert running.end() == 0
