@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,8 +13,11 @@ import typer
 
 from memread import __version__
 from memread.cli import ask, config, doctor, models, runs, stat
-from memread.cli.errors import complain
+from memread.cli.errors import complain, note
 from memread.errors import INTERRUPTED, MemreadError
+
+_FULL = (errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""What a write to a file fails with that no reader of it can help."""
 
 app = typer.Typer(
     name="memread",
@@ -54,6 +59,7 @@ app.add_typer(runs.app, name="runs")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
+    _prepare_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in own
@@ -75,10 +81,15 @@ def _run(arguments: list[str], debug: bool) -> int:
     except KeyboardInterrupt:
         if debug:
             raise
-        typer.echo("memread: interrupted", err=True)
+        note("memread: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         return 0  # the reader of our output has what it wanted
+    except OSError as error:
+        if debug or error.filename is not None or error.errno not in _FULL:
+            return _fault(error, debug)
+        complain(_unwritten(error))
+        return 1
     except (typer.Abort, typer.Exit) as left:
         return getattr(left, "exit_code", INTERRUPTED)
     except MemoryError:
@@ -92,21 +103,60 @@ def _run(arguments: list[str], debug: bool) -> int:
             if show:
                 show()
             return int(error.exit_code)
-        if debug:
-            raise
-        complain(
-            MemreadError(
-                f"a fault in memread: {type(error).__name__}: {error}",
-                "What was read is in the journal. --debug shows where it happened; please report it.",
-            )
+        return _fault(error, debug)
+
+
+def _fault(error: Exception, debug: bool) -> int:
+    if debug:
+        raise error
+    complain(
+        MemreadError(
+            f"a fault in memread: {type(error).__name__}: {error}",
+            "What was read is in the journal. --debug shows where it happened; please report it.",
         )
-        return 1
+    )
+    return 1
+
+
+def _prepare_streams() -> None:
+    """Give a closed standard stream something to hold, and letters that the locale lacks a mark.
+
+    Else the journal could be opened as descriptor 2, and llama.cpp's log be written into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        mode = "w" if number else "r"
+        stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115, PTH123
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(stream.fileno(), number)
+        setattr(sys, name, stream)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _leave(code: int) -> None:
     """Exit, without a trace when the reader of our output has gone."""
     try:
         sys.stdout.flush()
-    except (BrokenPipeError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except BrokenPipeError:
+        _discard_output()
+    except OSError as error:
+        complain(_unwritten(error))
+        _discard_output()
+        code = code or 1
     raise SystemExit(code)
+
+
+def _discard_output() -> None:
+    """So that the interpreter does not try it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _unwritten(error: OSError) -> MemreadError:
+    return MemreadError(
+        f"standard output cannot be written: {error.strerror or error}",
+        "What was read is in the journal: see memread runs.",
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memread.cli.errors import complain
+from memread.cli.errors import complain, note
 from memread.errors import INTERRUPTED, JournalError, by_name
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def ask(
         }
     )
     for warning in config.warnings:
-        typer.echo(f"memread: {warning}", err=True)
+        note(f"memread: {warning}")
     with ExitStack() as stack:
         resolved = resolve(arguments, question_given=question is not None)
         asked = question if question is not None else resolved.question
@@ -187,7 +187,7 @@ def _journal(config: Config, stack: ExitStack) -> Journal | None:
         return stack.enter_context(Journal.open(config.journal_path))
     except JournalError as error:
         complain(error)
-        typer.echo("  This reading is not recorded, and cannot be gone on with later.", err=True)
+        note("  This reading is not recorded, and cannot be gone on with later.")
         return None
 
 

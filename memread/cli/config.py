@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
+
+from memread.cli.errors import note
 
 
 def config(
@@ -13,7 +16,7 @@ def config(
     """Show every setting, its value, and where the value came from."""
     from memread import config as configuration
     from memread.text import one_line
-    from memread.views.json import dumps
+    from memread.views.json import write
 
     found = configuration.load()
     rows = [
@@ -21,10 +24,10 @@ def config(
         for setting in configuration.SETTINGS
     ]
     if json:
-        typer.echo(dumps({name: {"value": value, "origin": origin} for name, value, origin, _ in rows}))
+        write(sys.stdout, {name: {"value": value, "origin": origin} for name, value, origin, _ in rows})
         return
     for warning in found.warnings:
-        typer.echo(f"memread: {warning}", err=True)
+        note(f"memread: {warning}")
     for name, value, origin, description in rows:
         shown = "–" if value is None or value == [] else one_line(str(value))
         typer.echo(f"{name:<22} {shown:<28} {origin:<10} {description}")

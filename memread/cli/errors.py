@@ -1,16 +1,24 @@
-"""How an error is told on the terminal."""
+"""What the command line says on standard error."""
 
 from __future__ import annotations
 
-import typer
+import contextlib
+import sys
 
 from memread.errors import MemreadError
+
+
+def note(text: str) -> None:
+    """A line on standard error. That nobody can read it is no reason to stop."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def complain(error: MemreadError) -> None:
     """One readable line on stderr, and a hint. Both may quote a document or a file name."""
     from memread.text import one_line
 
-    typer.echo(f"memread: {one_line(error.message, 600)}", err=True)
+    note(f"memread: {one_line(error.message, 600)}")
     if error.hint:
-        typer.echo(f"  {one_line(error.hint, 600)}", err=True)
+        note(f"  {one_line(error.hint, 600)}")

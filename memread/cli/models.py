@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
+
+from memread.cli.errors import note
 
 
 def models(
@@ -15,7 +18,7 @@ def models(
     from memread import registry
     from memread.errors import ModelError
     from memread.text import one_line
-    from memread.views.json import dumps
+    from memread.views.json import write
 
     config = configuration.load()
     found = registry.installed(config.model_folders)
@@ -25,7 +28,7 @@ def models(
         default = None
         if not found:
             raise
-        typer.echo(f"memread: {one_line(error.message, 300)}", err=True)
+        note(f"memread: {one_line(error.message, 300)}")
     if default is not None and all(model.path != default.path for model in found):
         found.append(default)  # a file named in the settings
     for model in found:
@@ -54,11 +57,11 @@ def models(
                 "profile": profile,
                 "about": about,
             }
-            typer.echo(dumps(row))
+            write(sys.stdout, row)
             continue
         mark = "*" if default is not None and model.path == default.path else " "
         typer.echo(f"{mark} {one_line(model.name)}  {model.size / 1e6:,.0f} MB  profile {profile or '–'}")
         typer.echo(f"    {one_line(about, 160)}")
         typer.echo(f"    {one_line(str(model.path), 400)}")
     if not json:
-        typer.echo(f"\nFolders searched: {', '.join(map(str, config.model_folders))}", err=True)
+        note(f"\nFolders searched: {', '.join(map(str, config.model_folders))}")

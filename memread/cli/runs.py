@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memread.cli.errors import note
 from memread.errors import JournalError
 
 if TYPE_CHECKING:
@@ -27,16 +28,16 @@ def runs(
     import msgspec
 
     from memread.text import one_line
-    from memread.views.json import dumps
+    from memread.views.json import write
 
     with _open() as journal:
         found = journal.runs(limit)
     if json:
         for row in found:
-            typer.echo(dumps(msgspec.to_builtins(row)))
+            write(sys.stdout, msgspec.to_builtins(row))
         return
     if not found:
-        typer.echo("No reading has been recorded yet.", err=True)
+        note("No reading has been recorded yet.")
         return
     for row in found:
         state = row.status
@@ -62,14 +63,14 @@ def show(
     ] = False,
 ) -> None:
     """Show one reading: question, documents, answer, what was read; with --memory every memory."""
-    from memread.views.json import EventsView, dumps, result
+    from memread.views.json import EventsView, result, write
     from memread.views.memories import MemoriesView
     from memread.views.plain import RecordView
 
     with _open() as journal:
         recorded = list(journal.show(run).events())
     if json:
-        typer.echo(dumps(result(recorded)))
+        write(sys.stdout, result(recorded))
         return
     view = EventsView if events else MemoriesView if memory else RecordView
     with view(sys.stdout) as shown:
@@ -84,7 +85,7 @@ def rm(
     """Remove readings from the journal."""
     with _open() as journal:
         for each in run:
-            typer.echo(f"removed {journal.remove(each)}", err=True)
+            note(f"removed {journal.remove(each)}")
 
 
 def _open() -> Journal:

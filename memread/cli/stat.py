@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +37,7 @@ def stat(
     from memread.segment import segments
     from memread.text import one_line
     from memread.types import Segment
-    from memread.views.json import dumps
+    from memread.views.json import write
     from memread.views.words import duration
 
     config = configuration.load({"model": model, "profile": profile, "budget.segment": segment})
@@ -61,20 +62,19 @@ def stat(
     speed = _speed(config, found)
     seconds = tokens / speed if speed else None
     if json:
-        typer.echo(
-            dumps(
-                {
-                    "documents": msgspec.to_builtins(infos),
-                    "characters": characters,
-                    "tokens": tokens,
-                    "segments": count,
-                    "segment_limit": chosen.budget.segment,
-                    "model": found.name,
-                    "profile": chosen.name,
-                    "expected_seconds": seconds,
-                    "skipped": [{"place": part.locator.label(), "reason": part.reason} for part in skipped],
-                }
-            )
+        write(
+            sys.stdout,
+            {
+                "documents": msgspec.to_builtins(infos),
+                "characters": characters,
+                "tokens": tokens,
+                "segments": count,
+                "segment_limit": chosen.budget.segment,
+                "model": found.name,
+                "profile": chosen.name,
+                "expected_seconds": seconds,
+                "skipped": [{"place": part.locator.label(), "reason": part.reason} for part in skipped],
+            },
         )
         return
     for info in infos:

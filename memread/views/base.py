@@ -69,7 +69,7 @@ class Tee(Closing):
 
 
 def write_line(stream: TextIO, line: str) -> None:
-    """Write one line and flush. What the stream's encoding lacks is escaped; a reader gone is no error.
+    """Write one line and flush. What the stream's encoding lacks is escaped; a failure to write is no error.
 
     A reading may take hours: it must not die because nobody watches it any more.
     """
@@ -81,8 +81,8 @@ def write_line(stream: TextIO, line: str) -> None:
             plainer = line.translate(PLAINER)
             stream.write(plainer.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         stream.flush()
-    except BrokenPipeError:
-        pass
+    except OSError:
+        pass  # of standard output it is told in the end
 
 
 def assert_never(value: NoReturn) -> NoReturn:

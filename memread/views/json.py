@@ -47,7 +47,7 @@ class EventsView(Closing):
         return self
 
     def show(self, event: Event) -> None:
-        _write(self._stream, to_dict(event))
+        write(self._stream, to_dict(event))
 
 
 class JsonView(Closing):
@@ -78,15 +78,18 @@ class JsonView(Closing):
             return
         self._closed = True
         for events, (begun, ended) in zip(self._readings, self._times, strict=True):
-            _write(self._stream, result(events, seconds=ended - begun))
+            write(self._stream, result(events, seconds=ended - begun))
 
 
-def _write(stream: TextIO, data: object) -> None:
+def write(stream: TextIO, data: object) -> None:
+    """`data` as a line of JSON, flushed; in ASCII where the stream's encoding lacks a letter."""
     line = dumps(data)
     try:
-        stream.write(line + "\n")
-    except UnicodeEncodeError:
-        stream.write(json.dumps(data) + "\n")
+        # Asked before, not tried: the stream may be one that puts marks in place of what it lacks.
+        line.encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        line = json.dumps(data)
+    stream.write(line + "\n")
     stream.flush()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -84,9 +85,9 @@ class Running:
                 self.stderr += line.decode("utf-8", "replace")
                 self._changed.notify_all()
 
-    def write(self, text: str) -> None:
+    def write(self, text: str | bytes) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(text.encode())
+        self.process.stdin.write(text.encode() if isinstance(text, str) else text)
         self.process.stdin.flush()
 
     def finish_input(self) -> None:
@@ -145,7 +146,8 @@ class Running:
             thread.join(DEADLINE)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None and not stream.closed:
-                stream.close()
+                with contextlib.suppress(OSError):  # what was left to write
+                    stream.close()
 
 
 def done(index: int) -> Callable[[events.Event], bool]:

@@ -1,0 +1,220 @@
+"""Ctrl-C, SIGTERM, kill -9, and going on afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from memread import events
+from tests.cli.conftest import Memread, Running, answer, done, log, memories
+
+if sys.platform == "win32":
+    pytest.skip("needs Unix signals", allow_module_level=True)
+
+QUESTION = "how far did the ship sail?"
+LONG = 2000
+"""Lines: a reading that is never over before it is interrupted."""
+
+
+def started(seen: list[events.Event]) -> events.RunStarted:
+    assert isinstance(seen[0], events.RunStarted)
+    return seen[0]
+
+
+def interrupted(memread: Memread, *arguments: str, at: int = 12, by: int = signal.SIGINT) -> Running:
+    """A reading that got a signal after segment `at`."""
+    running = memread.start("ask", *arguments)
+    running.wait_for(done(at))
+    running.signal(by)
+    return running
+
+
+def test_ctrl_c_answers_from_what_was_read(memread: Memread) -> None:
+    memread.write("a.txt", log(LONG))
+    running = interrupted(memread, "a.txt", QUESTION)
+    assert running.end(10) == 130
+    last = running.events[-1]
+    assert isinstance(last, events.Answered) and last.answer.text
+    coverage = last.answer.coverage
+    assert not coverage.complete and coverage.segments == len(memories(running.events)) < 100
+    assert any(isinstance(event, events.Stopping) for event in running.events)
+    assert "The answer is partial" in running.stderr and "to line" in running.stderr
+    assert "Traceback" not in running.stderr
+
+
+def test_ctrl_c_prints_the_answer_alone(memread: Memread) -> None:
+    """Without --events, as a person has it."""
+    memread.write("a.txt", log(LONG))
+    running = memread.start("ask", "a.txt", QUESTION, plain=True)
+    running.wait_for_error("[1] ")
+    running.signal(signal.SIGINT)
+    assert running.end(10) == 130
+    assert running.stdout.strip() and running.stdout.count("\n") >= 1
+    assert "The answer is partial" in running.stderr
+    assert running.stdout.strip() not in running.stderr
+
+
+def test_after_ctrl_c_the_same_command_goes_on(memread: Memread) -> None:
+    memread.write("a.txt", log(120))
+    stopped = interrupted(memread, "a.txt", QUESTION, at=3)
+    assert stopped.end(10) == 130
+    undisturbed = memread("ask", "a.txt", QUESTION, "--events", "--no-journal").events
+    first = memories(stopped.events)
+    again = memread("ask", "a.txt", QUESTION, "--events")
+    assert again.code == 0
+    assert started(again.events).resumed == len(first)
+    assert started(again.events).run == started(stopped.events).run
+    assert first | memories(again.events) == memories(undisturbed)
+    assert answer(again.events) == answer(undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_termination_ends_soon_and_loses_nothing(memread: Memread, number: int) -> None:
+    memread.write("a.txt", log(LONG))
+    running = interrupted(memread, "a.txt", QUESTION, by=number)
+    assert running.end(4) == 128 + number
+    assert "Traceback" not in running.stderr
+    seen = memories(running.events)
+    again = interrupted(memread, "a.txt", QUESTION, at=len(seen) + 2)
+    assert again.end(10) == 130
+    assert started(again.events).resumed >= len(seen)
+
+
+def test_ctrl_c_twice_ends_at_once(memread: Memread, slow_gguf: Path) -> None:
+    """In the middle of an answer that would take minutes."""
+    memread.write("a.txt", log(LONG))
+    slow = {"MEMREAD_MODEL": str(slow_gguf), "MEMREAD_BUDGET_ANSWER": "4000", "MEMREAD_BUDGET_MEMORY": "64"}
+    running = memread.start("ask", "a.txt", QUESTION, env=slow)
+    running.wait_for(done(1))
+    running.signal(signal.SIGINT)
+    time.sleep(0.3)
+    running.signal(signal.SIGINT)
+    begun = time.monotonic()
+    assert running.end(10) == 130
+    assert time.monotonic() - begun < 2.5
+    assert "Traceback" not in running.stderr
+    again = memread.start("ask", "a.txt", QUESTION, env=slow)
+    first = again.wait_for(lambda event: isinstance(event, events.RunStarted))
+    assert isinstance(first, events.RunStarted) and first.resumed >= 2
+
+
+def test_ctrl_c_while_it_waits_for_the_first_bytes(memread: Memread) -> None:
+    """Nothing was read: there is no answer, and nothing to wait for."""
+    running = memread.start("ask", "-", QUESTION)
+    time.sleep(1.5)
+    running.signal(signal.SIGINT)
+    assert running.end(5) == 130
+    assert "Traceback" not in running.stderr
+
+
+def test_ctrl_c_before_anything_has_begun(memread: Memread) -> None:
+    """Whatever is being imported or loaded at that moment."""
+    memread.write("a.txt", log(LONG))
+    for seconds in (0.1, 0.25, 0.4, 0.55):
+        running = memread.start("ask", "a.txt", QUESTION)
+        time.sleep(seconds)
+        running.signal(signal.SIGINT)
+        code = running.end(10)
+        assert "Traceback" not in running.stderr, (seconds, running.stderr)
+        assert code in (130, -signal.SIGINT), (seconds, code)
+
+
+def test_kill_9_in_the_middle(memread: Memread) -> None:
+    memread.write("a.txt", log(120))
+    killed = interrupted(memread, "a.txt", QUESTION, at=8, by=signal.SIGKILL)
+    assert killed.end(10) == -signal.SIGKILL
+    seen = memories(killed.events)
+    again = memread("ask", "a.txt", QUESTION, "--events")
+    assert again.code == 0
+    first = started(again.events)
+    # Recorded before it was shown; one more may have been on its way to us.
+    assert len(seen) <= first.resumed <= len(seen) + 1
+    assert min(memories(again.events)) == first.resumed
+    assert f"Resuming after {first.resumed} segments" in again.err
+    fresh = memread("ask", "a.txt", QUESTION, "--events", "--fresh").events
+    assert started(fresh).resumed == 0 and started(fresh).run != first.run
+    assert (seen | memories(again.events)).items() <= memories(fresh).items()
+    assert max(memories(fresh)) == max(memories(again.events)) > 30
+    assert answer(again.events) == answer(fresh)
+
+
+def test_kill_9_and_then_the_text_has_changed(memread: Memread) -> None:
+    path = memread.write("a.txt", log(60))
+    killed = interrupted(memread, "a.txt", QUESTION, at=12, by=signal.SIGKILL)
+    killed.end(10)
+    lines = log(60).splitlines(keepends=True)
+    lines[8] = "Line 8: the ship sank.\n"
+    path.write_text("".join(lines), encoding="utf-8")
+    again = memread("ask", "a.txt", QUESTION, "--events")
+    assert 0 < started(again.events).resumed < 12
+    assert "The text has changed since run" in again.err
+    fresh = memread("ask", "a.txt", QUESTION, "--events", "--fresh").events
+    assert memories(again.events).items() <= memories(fresh).items()
+    assert answer(again.events) == answer(fresh)
+
+
+def test_kill_9_of_a_pipe(memread: Memread) -> None:
+    """What comes through a pipe is read again, and skipped while it is the same."""
+    killed = memread.start("ask", "-", QUESTION)
+    killed.write(log(60))
+    killed.wait_for(done(8))
+    killed.signal(signal.SIGKILL)
+    killed.end(10)
+    again = memread("ask", "-", QUESTION, "--events", stdin=log(60))
+    assert started(again.events).resumed >= 9
+    fresh = memread("ask", "-", QUESTION, "--events", "--fresh", stdin=log(60)).events
+    assert answer(again.events) == answer(fresh)
+
+
+def test_other_settings_or_another_question_are_another_reading(memread: Memread) -> None:
+    memread.write("a.txt", log(60))
+    interrupted(memread, "a.txt", QUESTION, at=8, by=signal.SIGKILL).end(10)
+    for arguments in (("why?",), (QUESTION, "--segment", "70"), (QUESTION, "--temperature", "0.5")):
+        running = memread.start("ask", "a.txt", *arguments)
+        first = running.wait_for(lambda event: isinstance(event, events.RunStarted))
+        running.signal(signal.SIGKILL)
+        assert isinstance(first, events.RunStarted) and first.resumed == 0
+
+
+def test_the_same_reading_twice_at_once(memread: Memread) -> None:
+    """The second does not write into the first one's run."""
+    memread.write("a.txt", log(LONG))
+    first = memread.start("ask", "a.txt", QUESTION)
+    first.wait_for(done(2))
+    second = memread.start("ask", "a.txt", QUESTION)
+    second.wait_for(done(2))
+    assert started(first.events).run != started(second.events).run
+    for running in (first, second):
+        running.signal(signal.SIGTERM)
+        assert running.end(5) == 143
+
+
+def test_no_process_is_left_behind(memread: Memread) -> None:
+    """The child that reads a PDF ends with its parent, also when that is killed."""
+    from tests.ingest.samples import write_pdf
+
+    write_pdf(memread.folder / "a.pdf", [log(40, 40 * page) for page in range(40)])
+    running = interrupted(memread, "a.pdf", QUESTION, at=3, by=signal.SIGKILL)
+    group = running.children
+    assert group, "no child is reading the PDF"
+    running.end(10)
+    deadline = time.monotonic() + 5
+    while any(alive(pid) for pid in group):
+        assert time.monotonic() < deadline, "a child lives on"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:  # a zombie that nobody has waited for yet is dead enough
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1][:3]
+    except OSError:
+        return Path("/proc/self").exists() is False
