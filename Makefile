@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long lint bench picture clean
+.PHONY: demo test test-long lint picture clean
 
 demo: $(VENV)/.installed  ## Ask a question about the book that ships.
 	$(BIN)/memread ask examples/alice.epub "Who stole the tarts?"
@@ -29,6 +29,11 @@ $(VENV)/.installed: pyproject.toml $(VENV)/bin/python
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --group test
 	@touch $@
+
+picture: $(VENV)/.installed  ## The README's picture, from a real reading (some minutes).
+	mkdir -p build
+	$(BIN)/memread ask examples/alice.epub "Who stole the tarts?" --fresh --quiet --events > build/alice.jsonl
+	$(BIN)/python -m memread.views.live --events build/alice.jsonl --at 13 --width 100 --height 26 --svg docs/live.svg
 
 clean:
 	rm -rf $(VENV) build dist
