@@ -92,6 +92,7 @@ def ask(
     from memread.compose import engine_for
     from memread.ingest import open_documents, read_all, resolve
     from memread.reading import Reading, Task
+    from memread.text import one_line
     from memread.views import choose_view
 
     config = configuration.load(
@@ -110,7 +111,7 @@ def ask(
         }
     )
     for warning in config.warnings:
-        note(f"memread: {warning}")
+        note(f"memread: {one_line(warning)}")
     with ExitStack() as stack:
         resolved = resolve(arguments, question_given=question is not None)
         asked = question if question is not None else resolved.question

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,18 +22,27 @@ def config(
 
     found = configuration.load()
     rows = [
-        (setting.name, found.value(setting.name), found.origin(setting.name), setting.help)
+        (setting.name, _plain(found.value(setting.name)), found.origin(setting.name), setting.help)
         for setting in configuration.SETTINGS
     ]
     if json:
         write(sys.stdout, {name: {"value": value, "origin": origin} for name, value, origin, _ in rows})
         return
     for warning in found.warnings:
-        note(f"memread: {warning}")
+        note(f"memread: {one_line(warning)}")
     for name, value, origin, description in rows:
-        shown = "–" if value is None or value == [] else one_line(str(value))
-        typer.echo(f"{name:<22} {shown:<28} {origin:<10} {description}")
+        shown = ", ".join(value) if isinstance(value, list) else str(value)
+        shown = "–" if value is None or not shown else one_line(shown)
+        typer.echo(f"{name:<22} {shown:<28} {one_line(origin):<10} {description}")
+    file = os.environ.get(configuration.FILE_VARIABLE) or configuration.config_dir() / "config.toml"
     typer.echo(
-        f"\nSettings are read from {configuration.config_dir() / 'config.toml'}, over it from variables "
+        f"\nSettings are read from {one_line(str(file))}, over it from variables "
         "such as MEMREAD_MODEL, over these from flags. – leaves the choice to the model's profile."
     )
+
+
+def _plain(value: object) -> object:
+    """A setting as JSON has it: paths are strings."""
+    if isinstance(value, tuple):
+        return [str(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
