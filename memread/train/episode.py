@@ -6,6 +6,9 @@ from typing import Literal
 
 import msgspec
 
+NOT_SAID = "not in the text"
+"""The answer to a question that the text does not answer."""
+
 Split = Literal["train", "dev", "test"]
 """They share no wording template, no entity and no haystack text."""
 
@@ -23,8 +26,8 @@ class Episode(msgspec.Struct, frozen=True):
     segments: tuple[str, ...]
     """The text as it is read: each at most the budget's tokens."""
     memories: tuple[str, ...]
-    """The ideal memory after each segment: short statements quoted from the text; as before when nothing is
-    new."""
+    """The ideal memory after each segment: short statements quoted from the text, one a line; as before when
+    nothing is new; "" while nothing is known (the profile's initial memory stands for it)."""
     reply: str
     """The ideal last reply, such as "\\\\boxed{7391}"."""
     need_all: bool = False

@@ -1,0 +1,12 @@
+"""Makers of episodes: seeded, endless, in three splits that share no wording, no entity and no text.
+
+splits.py     which split a wording, a word or a text belongs to
+words.py      entities and values
+frames.py     wordings of "the A of H is V", of wrappings and of questions
+relations.py  facts told by verbs
+corpus.py     real texts and questions, from a folder (the data is not part of the package)
+haystack.py   what the facts stand in: prose, encyclopaedia, logs, code, lists, noise
+puzzles.py    facts and questions made from wordings
+real.py       facts and questions found in real prose
+compose.py    puzzles + haystack → a text in segments, and the ideal memories
+"""

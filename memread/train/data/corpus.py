@@ -1,0 +1,173 @@
+"""Real texts and questions, from a folder laid out like this:
+
+    books/*.epub                      prose (books kept for evaluation are left out by name)
+    qa/train/*paragraphs*.json.gz     [{title, text}]
+    qa/train/*squad*.json.gz          SQuAD's format
+    qa/train/*hotpot*.json.gz, *wiki*.json.gz   HotpotQA's format
+
+Nothing under qa/eval is looked at.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from memread.ingest.epub import EpubReading
+from memread.train.data.splits import split_of
+from memread.train.episode import Split
+from memread.types import Passage
+
+EVALUATED = ("moby-dick", "alice", "page-blanche", "regime-anticancer")
+"""Books that are never trained on, or that are not English prose: parts of their names."""
+_RUN = 30
+"""Paragraphs of a book that stay together in a split."""
+
+
+class Paragraph(NamedTuple):
+    title: str
+    text: str
+
+
+class Asked(NamedTuple):
+    """A question about a paragraph, and where in it the answer stands (-1: it does not)."""
+
+    title: str
+    context: str
+    question: str
+    answers: tuple[str, ...]
+    start: int
+
+
+class MultiHop(NamedTuple):
+    """A question whose answer needs several paragraphs."""
+
+    question: str
+    answer: str
+    kind: str
+    gold: tuple[tuple[str, tuple[str, ...], tuple[int, ...]], ...]
+    """(title, sentences, which of them are needed), in the order of the reasoning."""
+
+
+class Corpus:
+    """The texts of one split. Without a folder it is empty, and makers fall back on what is generated."""
+
+    def __init__(self, split: Split, folder: Path | None = None) -> None:
+        self.split = split
+        self.paragraphs: list[Paragraph] = []
+        self.books: list[list[str]] = []
+        """Runs of consecutive paragraphs."""
+        self.asked: list[Asked] = []
+        self.multi_hop: list[MultiHop] = []
+        if folder is not None:
+            self._load(folder)
+
+    def _load(self, folder: Path) -> None:
+        files = sorted((folder / "qa" / "train").glob("*.json.gz"))
+        hops = [item for file in files if _is(file, "hotpot", "wiki") for item in _read(file)]
+        home = _homes(hops)
+        for item in hops:
+            if (found := _multi_hop(item)) and split_of(home(found.gold[0][0])) == self.split:
+                self.multi_hop.append(found)
+        for file in files:
+            if _is(file, "paragraphs"):
+                for item in _read(file):
+                    if split_of(home(item["title"])) == self.split:
+                        self.paragraphs.append(Paragraph(item["title"], _tidy(item["text"])))
+            elif _is(file, "squad"):
+                self.asked += (a for a in _squad(_read(file)["data"]) if split_of(a.context) == self.split)
+        for book in sorted((folder / "books").glob("*.epub")):
+            if not _is(book, *EVALUATED):
+                self._add_book(book)
+
+    def _add_book(self, path: Path) -> None:
+        with path.open("rb") as file:
+            passages = EpubReading(file, path.name).passages()
+            text = "".join(passage.text for passage in passages if isinstance(passage, Passage))
+        blocks = [_tidy(block) for block in text.split("\n\n") if block.strip()]
+        runs = [blocks[i : i + _RUN] for i in range(0, len(blocks), _RUN)]
+        self.books += [run for run in runs if split_of(" ".join(run)) == self.split]
+
+    def sentences(self, random: random.Random) -> tuple[str, list[str]]:
+        """A paragraph's title ("" in a book) and its sentences. Needs a folder."""
+        if self.books and random.random() < 0.3:
+            return "", split_sentences(random.choice(random.choice(self.books)))
+        paragraph = random.choice(self.paragraphs)
+        return paragraph.title, split_sentences(paragraph.text)
+
+
+def split_sentences(text: str) -> list[str]:
+    """`text` cut behind the full stops that end sentences, not behind initials and abbreviations."""
+    return _SENTENCE_END.split(text)
+
+
+_SENTENCE_END = re.compile(r"(?<=[a-z0-9)\"”’][.!?]) (?=[A-Z\"“‘(])")
+
+
+def _is(path: Path, *names: str) -> bool:
+    return any(name in path.name for name in names)
+
+
+def _read(path: Path) -> Any:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return json.load(file)
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _homes(items: Iterable[dict[str, Any]]) -> Any:
+    """title → the title that stands for all that questions connect with it, so that these share a split."""
+    parent: dict[str, str] = {}
+
+    def home(title: str) -> str:
+        while (up := parent.get(title, title)) != title:
+            title = up
+        return title
+
+    for item in items:
+        titles = sorted({title for title, _ in item["supporting_facts"]})
+        for title in titles[1:]:
+            one, other = sorted((home(titles[0]), home(title)))
+            parent[other] = one
+    return home
+
+
+def _multi_hop(item: dict[str, Any]) -> MultiHop | None:
+    """None when the context lacks a gold paragraph or sentence (a few of the files' items do)."""
+    context = {title: tuple(map(_tidy, sentences)) for title, sentences in item["context"]}
+    needed: dict[str, list[int]] = {}
+    for title, number in item["supporting_facts"]:
+        if title not in context or number >= len(context[title]) or not context[title][number]:
+            return None
+        needed.setdefault(title, []).append(number)
+    # What the question names comes first: from it the reasoning goes on.
+    named = {title: re.sub(r" \(.*\)", "", title).lower() in item["question"].lower() for title in needed}
+    order = sorted(needed, key=lambda title: not named[title])
+    return MultiHop(
+        item["question"].strip(),
+        item["answer"].strip(),
+        item.get("type", "bridge"),
+        tuple((title, context[title], tuple(sorted(set(needed[title])))) for title in order),
+    )
+
+
+def _squad(articles: Iterable[dict[str, Any]]) -> Iterable[Asked]:
+    for article in articles:
+        for paragraph in article["paragraphs"]:
+            for asked in paragraph["qas"]:
+                answers = tuple(dict.fromkeys(answer["text"] for answer in asked["answers"]))
+                start = asked["answers"][0]["answer_start"] if asked["answers"] else -1
+                yield Asked(
+                    article["title"].replace("_", " "),
+                    paragraph["context"],
+                    asked["question"].strip(),
+                    answers,
+                    start,
+                )
