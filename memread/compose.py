@@ -37,10 +37,11 @@ def chosen_profile(config: Config, model: InstalledModel) -> Profile:
 
 
 @contextmanager
-def engine_for(config: Config, question: str, *, verbose: bool = False) -> Iterator[Ready]:
+def engine_for(config: Config, question: str, *, slots: int = 1, verbose: bool = False) -> Iterator[Ready]:
     """The engine that the settings name, loaded, with a context that fits the profile and the question.
 
-    question "": the profile's request for a summary. Raises ModelError, QuestionTooLong, OutOfMemory,
+    question "": the profile's request for a summary. slots: requests at a time, each with a context of its
+    own. Raises ModelError, QuestionTooLong, OutOfMemory,
     ConfigError, EngineFailed.
     """
     from memread.engine.llamacpp.engine import LlamaEngine, Settings
@@ -54,7 +55,7 @@ def engine_for(config: Config, question: str, *, verbose: bool = False) -> Itera
     with Model(
         found.path,
         gpu_layers=None if config.gpu_layers == "auto" else config.gpu_layers,
-        context=budget.segment + 2 * budget.memory + budget.query,
+        context=slots * max(budget.segment + 2 * budget.memory + budget.query, config.context),
     ) as model:
         fitted, context = planning.fit(
             profile, model.frame, model.vocabulary, question or profile.wording.summary, model.trained_context
@@ -63,7 +64,9 @@ def engine_for(config: Config, question: str, *, verbose: bool = False) -> Itera
         if fitted.budget.segment != budget.segment:
             shrunk = f"Segments are {fitted.budget.segment} tokens instead of {budget.segment}: "
             notices = (shrunk + f"the model was trained for {model.trained_context} tokens.",)
-        settings = Settings(context=max(context, config.context), batch=config.batch, threads=config.threads)
+        settings = Settings(
+            context=max(context, config.context), slots=slots, batch=config.batch, threads=config.threads
+        )
         engine = LlamaEngine(
             model, settings, name=found.name, digest=registry.weights_digest(found.path, digest_cache())
         )

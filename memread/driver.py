@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from memread import guard
+from memread.errors import ContextTooSmall
 from memread.events import Answered, Event, Piece, Prefilled
 from memread.loop import Flow
 from memread.protocols import Decoded, Done, Engine, Prefill
@@ -58,9 +59,14 @@ class _Running:
             while True:
                 item = self._flow.send(reply)
                 reply = None
-                if isinstance(item, Request):
-                    engine.submit(self.number, item)
-                    return
+                # A request that cannot fit is an error of the flow that makes it, not of the others; most let
+                # it through, and then it is raised here as it was.
+                while isinstance(item, Request):
+                    try:
+                        engine.submit(self.number, item)
+                        return
+                    except ContextTooSmall as error:
+                        item = self._flow.throw(error)
                 yield self.number, item
         except StopIteration as end:
             self.over = True

@@ -86,13 +86,13 @@ def _read(
     memory = now.memory
     samplings = (profile.sampling, profile.retry) if segment.text.strip() else ()
     for attempt, sampling in enumerate(samplings):
-        sampling = _seeded(sampling, question, info.digest, info.index, attempt)
+        sampling = seeded(sampling, question, info.digest, info.index, attempt)
         reply = yield Request("update", prompt, profile.budget.memory, sampling)
         assert reply is not None
         counts += reply.counts
         if reply.finish == "cancelled":
             return False
-        proposed = _clean(reply.text)
+        proposed = clean(reply.text)
         reason = guard.fault(reply, proposed)
         if not reason:
             outcome = "unchanged" if proposed == memory else "updated"
@@ -122,12 +122,12 @@ def _answer(
         yield AnswerStarted(now.memory)
         prompt = prompts.answer(profile, frame, question=question, memory=now.memory)
         for attempt, sampling in enumerate((profile.sampling, profile.retry)):
-            sampling = _seeded(sampling, question, "answer", now.segments, attempt)
+            sampling = seeded(sampling, question, "answer", now.segments, attempt)
             reply = yield Request("answer", prompt, profile.budget.answer, sampling)
             assert reply is not None
             now.counts += reply.counts
             raw = reply.text
-            text, boxed = unbox(_clean(raw))
+            text, boxed = unbox(clean(raw))
             # A truncated answer is still an answer; one that is empty or loops is worth a second try.
             if reply.finish == "cancelled" or (text and reply.finish != "loop"):
                 break
@@ -159,12 +159,12 @@ def unbox(text: str) -> tuple[str, bool]:
     return text, False
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """A reply without the model's thoughts, for models that think although they were told not to."""
     return _THOUGHT.sub("", text).strip()
 
 
-def _seeded(sampling: Sampling, question: str, what: str, index: int, attempt: int) -> Sampling:
+def seeded(sampling: Sampling, question: str, what: str, index: int, attempt: int) -> Sampling:
     """`sampling` with a seed that depends on what is read, never on when: a resumed run draws the same."""
     name = f"{sampling.seed}\0{question}\0{what}\0{index}\0{attempt}".encode("utf-8", "surrogatepass")
     seed = int.from_bytes(hashlib.sha256(name).digest()[:4], "big")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from memread import events, profile
 from memread.driver import drive
 from memread.engine.scripted import ScriptedEngine
+from memread.errors import ContextTooSmall
 from memread.loop import Flow, flow
-from memread.types import Locator, Request, Segment, SegmentInfo, Span, digest
+from memread.types import Answer, Coverage, Locator, Request, Segment, SegmentInfo, Span, digest
 
 PROFILE = profile.loads(
     """
@@ -90,3 +93,25 @@ def test_a_reply_that_repeats_itself_is_cut_short() -> None:
 
 def test_no_flows_no_events() -> None:
     assert list(drive(ScriptedEngine(collect), [])) == []
+
+
+def test_a_request_that_cannot_fit_is_raised_in_the_flow_that_made_it() -> None:
+    class Small(ScriptedEngine):
+        def submit(self, ticket: int, request: Request) -> None:
+            if "LONG" in "".join(part.text for part in request.prompt):
+                raise ContextTooSmall("too long")
+            super().submit(ticket, request)
+
+    engine = Small(collect)
+
+    def careful(texts: list[str]) -> Flow:
+        try:
+            return (yield from reading(engine, "q", texts))
+        except ContextTooSmall:
+            return Answer("does not fit", False, "", "", Coverage(0, 0, False))
+
+    seen = list(drive(engine, [careful(["LONG"]), careful(["a RED b"])], width=2))
+    answers = {n: event.answer.text for n, event in seen if isinstance(event, events.Answered)}
+    assert answers == {0: "does not fit", 1: "RED"}
+    with pytest.raises(ContextTooSmall, match="too long"):
+        list(drive(engine, [reading(engine, "q", ["LONG"])]))
