@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memread.cli.errors import complain, note
-from memread.errors import INTERRUPTED, JournalError, by_name
+from memread.errors import INTERRUPTED, JournalError, UsageError, by_name
 
 if TYPE_CHECKING:
     from memread.config import Config
@@ -115,6 +115,8 @@ def ask(
     with ExitStack() as stack:
         resolved = resolve(arguments, question_given=question is not None)
         asked = question if question is not None else resolved.question
+        if asked is not None and not asked.strip():  # such as "$QUESTION" that was never set
+            raise UsageError("the question is empty", "Leave it out for a summary.")
         documents, left_out = open_documents(resolved.inputs, password=password)
         for document in documents:
             stack.callback(document.close)

@@ -19,7 +19,7 @@ app = typer.Typer(help="The readings that were recorded.", invoke_without_comman
 @app.callback()
 def runs(
     context: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="How many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List the readings that were recorded, newest first."""

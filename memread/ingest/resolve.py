@@ -51,6 +51,8 @@ def resolve(arguments: Sequence[str], *, question_given: bool = False) -> Resolv
         if _looks_like_file(names[-1]):
             raise missing(names[-1])
         question = names.pop()
+    if not all(names):  # such as "$FILE" that was never set
+        raise UsageError("the name of a file is empty", "Name a file, a folder, or - for standard input.")
     if names.count(STANDARD_INPUT) > 1:
         raise UsageError("standard input (-) can be read only once")
     inputs: list[Input] = []

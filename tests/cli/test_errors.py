@@ -264,6 +264,9 @@ def test_arguments_that_make_no_sense(memread: Memread) -> None:
         ended = memread(*arguments)
         assert ended.code == 2 and ended.out == "" and ended.err and "Traceback" not in ended.err
     told(memread("ask", "-", "-", QUESTION), errors.UsageError)
+    told(memread("ask", "", QUESTION), errors.UsageError, "file is empty")
+    told(memread("ask", "a.txt", " "), errors.UsageError, "question is empty")
+    assert memread("runs", "--limit", "0").code == 2
 
 
 def test_one_thing_that_looks_like_a_question(memread: Memread) -> None:
