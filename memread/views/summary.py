@@ -102,9 +102,12 @@ def guarded(reading: Reading) -> list[str]:
     if not reading.kept:
         return []
     why = ", ".join(words.line(reason) for reason in sorted(reading.rejections))
+    said = f"Memory kept {words.times(reading.kept)} because the replies were rejected"
+    coverage = reading.answer.coverage if reading.answer is not None else None
+    nothing = coverage is not None and coverage.kept == coverage.segments
     return [
-        f"Memory kept {words.times(reading.kept)} because the replies were rejected"
-        + (f" ({why})." if why else ".")
+        said + (f" ({why})." if why else "."),
+        *(["No memory was ever accepted: the answer rests on nothing that was read."] if nothing else []),
     ]
 
 

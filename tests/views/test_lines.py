@@ -11,8 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memread.events import Event, Failed, MemoryUpdated, Notice, Piece, RunStarted, Stopping, from_dict
-from memread.types import Locator, Skipped
+from memread.events import (
+    Answered,
+    Event,
+    Failed,
+    MemoryUpdated,
+    Notice,
+    Piece,
+    RunStarted,
+    Stopping,
+    from_dict,
+)
+from memread.types import Answer, Coverage, Locator, Skipped
 from memread.views import Tee, View, choose_view, words
 from memread.views.base import write_line
 from memread.views.canned import canned
@@ -69,6 +79,21 @@ def test_quiet_says_that_an_answer_is_partial() -> None:
     view.close()
     view.close()
     assert out.getvalue().startswith("The answer is partial: read to line 801.\nMemory kept once")
+
+
+def test_an_answer_from_no_memory_at_all_is_said_to_be_one() -> None:
+    def said(kept: int) -> str:
+        out = io.StringIO()
+        with QuietView(out) as view:
+            view.show(started())
+            for number in range(2):
+                outcome = "kept" if number < kept else "updated"
+                view.show(updated(segment(number), "m", outcome=outcome, reason="it is empty"))
+            view.show(Answered(Answer("a", True, "a", "m", Coverage(2, 9, True, kept=kept))))
+        return out.getvalue()
+
+    assert "rests on nothing that was read" in said(2)
+    assert "rests on nothing" not in said(1)
 
 
 @pytest.mark.parametrize("kind", [PlainView, QuietView])
