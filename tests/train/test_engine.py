@@ -1,0 +1,221 @@
+"""Generation in torch against transformers' own forward pass, and its vocabulary against llama.cpp's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memread.engine.llamacpp.model import Model
+from memread.errors import ContextTooSmall
+from memread.gguf import read_header
+from memread.protocols import Decoded, Done
+from memread.train.vocabulary import HeaderVocabulary, header_frame
+from memread.types import ChatFrame, Part, Reply, Request, Sampling
+from tests.fixtures.gguf_model import write_tiny_gguf
+
+torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'memread[train]')")
+pytest.importorskip("transformers", reason="transformers is not installed (pip install 'memread[train]')")
+
+from memread.train.decoder import Decoder  # noqa: E402
+from memread.train.engine import EngineSettings, TorchEngine  # noqa: E402
+from memread.train.likelihood import score  # noqa: E402
+from tests.train.models import tiny_llama, with_lora  # noqa: E402
+
+PROMPTS = (
+    "The tarts were stolen.",
+    "A much longer prompt, about the Queen of Hearts and all her tarts.",
+    "Hm",
+)
+
+
+def _request(text: str, sampling: Sampling = Sampling(), tokens: int = 12) -> Request:  # noqa: B008
+    frame = ("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n")
+    return Request(
+        "update", (Part(frame[0], marker=True), Part(text), Part(frame[1], marker=True)), tokens, sampling
+    )
+
+
+def _answers(engine: TorchEngine, requests: list[Request]) -> list[Reply]:
+    for ticket, request in enumerate(requests):
+        engine.submit(ticket, request)
+    replies: dict[int, Reply] = {}
+    while len(replies) < len(requests):
+        replies |= {output.ticket: output.reply for output in engine.step() if isinstance(output, Done)}
+    return [replies[ticket] for ticket in range(len(requests))]
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tiny_gguf: Path) -> HeaderVocabulary:
+    return HeaderVocabulary(read_header(tiny_gguf))
+
+
+def _engine(vocabulary: HeaderVocabulary, model: object = None, **changes: object) -> TorchEngine:
+    settings = EngineSettings(**{"rows": 3, "context": 256, "prefill": 64, "burst": 3, **changes})
+    return TorchEngine(Decoder(model or tiny_llama()), vocabulary, ChatFrame("", ""), settings)
+
+
+REQUESTS = [
+    _request(text, Sampling(temperature, top_p, 0, seed), 5 + 4 * seed)
+    for text in PROMPTS
+    for seed, temperature, top_p in ((0, 0.0, 1.0), (1, 1.0, 1.0), (2, 0.8, 0.9), (1, 1.0, 1.0))
+]
+
+
+@pytest.fixture(scope="module")
+def alone(vocabulary: HeaderVocabulary) -> list[Reply]:
+    """Each request's reply from an engine that has nothing else to do."""
+    engine = _engine(vocabulary)
+    return [_answers(engine, [request])[0] for request in REQUESTS]
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"rows": 1, "burst": 1}, {"prefill": 1}, {"rows": 8, "prefill": 999}]
+)
+def test_a_reply_does_not_depend_on_how_it_is_batched(
+    vocabulary: HeaderVocabulary, alone: list[Reply], changes: dict[str, int]
+) -> None:
+    together = _answers(_engine(vocabulary, **changes), REQUESTS)
+    assert [(reply.text, reply.finish) for reply in together] == [(r.text, r.finish) for r in alone]
+    assert together[1].text == together[3].text
+    assert len({reply.text for reply in together}) > 6
+
+
+def test_greedy_replies_and_logprobs_are_those_of_transformers(vocabulary: HeaderVocabulary) -> None:
+    model = tiny_llama()
+    engine = _engine(vocabulary, model)
+    _answers(engine, [_request(text) for text in PROMPTS])
+    for ticket in range(len(PROMPTS)):
+        (conversation,) = engine.taken(ticket)
+        ids = list(conversation.prompt)
+        for token in conversation.reply:
+            with torch.no_grad():
+                logits = model(input_ids=torch.tensor([ids])).logits[0, -1]
+            assert int(logits.argmax()) == token
+            ids.append(token)
+        with torch.no_grad():
+            logprobs, _ = score(model, [conversation])
+        assert torch.allclose(logprobs, torch.tensor(conversation.logprobs), atol=1e-4)
+    assert engine.taken(0) == []
+
+
+def test_sampling_follows_the_distribution(vocabulary: HeaderVocabulary) -> None:
+    model = tiny_llama()
+    engine = _engine(vocabulary, model, rows=64, prefill=4096)
+    _answers(engine, [_request("Hm", Sampling(1.0, 1.0, 0, seed), 1) for seed in range(2000)])
+    drawn = [engine.taken(ticket)[0] for ticket in range(2000)]
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([drawn[0].prompt])).logits[0, -1]
+    chances = logits.softmax(-1)
+    for token in chances.topk(5).indices.tolist():
+        share = sum(conversation.reply[0] == token for conversation in drawn) / len(drawn)
+        assert share == pytest.approx(float(chances[token]), abs=4 * (0.25 / 2000) ** 0.5)
+
+
+def test_a_narrow_top_p_is_greedy(vocabulary: HeaderVocabulary) -> None:
+    engine = _engine(vocabulary)
+    narrow, greedy = _answers(engine, [_request("Hm", Sampling(1.0, 1e-6, 0, 7)), _request("Hm")])
+    assert narrow.text == greedy.text
+    one, greedy = _answers(engine, [_request("Hm", Sampling(1.0, 1.0, 1, 7)), _request("Hm")])
+    assert one.text == greedy.text
+
+
+def test_lora_is_folded_in_and_refreshed(vocabulary: HeaderVocabulary) -> None:
+    model = with_lora(tiny_llama())
+    engine = _engine(vocabulary, model)
+    before = _answers(engine, [_request(PROMPTS[0])])
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0, 0.5, generator=torch.Generator().manual_seed(1))
+    engine.refresh()
+    after = _answers(engine, [_request(PROMPTS[0])])
+    assert after[0].text != before[0].text
+    conversation = engine.taken(0)[-1]
+    with torch.no_grad():
+        logprobs, _ = score(model, [conversation])
+    assert torch.allclose(logprobs, torch.tensor(conversation.logprobs), atol=1e-3)
+
+
+def test_text_can_be_streamed_stopped_and_interrupted(vocabulary: HeaderVocabulary) -> None:
+    engine = _engine(vocabulary, stream=True, burst=1)
+    engine.submit(0, _request(PROMPTS[0], tokens=40))
+    engine.submit(1, _request(PROMPTS[1], tokens=40))
+    text, done = "", None
+    for _ in range(6):
+        for output in engine.step():
+            text += output.text if isinstance(output, Decoded) and output.ticket == 0 else ""
+    engine.stop(0, "loop")
+    for output in engine.step():
+        if isinstance(output, Done) and output.ticket == 0:
+            done = output.reply
+    assert done is not None and done.finish == "loop" and done.text.startswith(text) and text
+    engine.interrupt()
+    (cancelled,) = engine.step()
+    assert isinstance(cancelled, Done) and cancelled.reply.finish == "cancelled"
+    assert list(engine.step()) == []
+
+
+def test_what_cannot_fit_is_refused(vocabulary: HeaderVocabulary) -> None:
+    with pytest.raises(ContextTooSmall):
+        _engine(vocabulary).submit(0, _request("tarts " * 300))
+
+
+SPECIALS = [
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<think>",
+    "<repo_name>",
+    "user\n",
+    " ",
+    "\n",
+    "é",
+    "12",
+]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.one_of(st.sampled_from(SPECIALS), st.text(max_size=8))).map("".join), st.booleans()
+        )
+    )
+)
+@settings(max_examples=150)
+def test_the_header_gives_the_ids_llama_cpp_gives(
+    both: tuple[Model, HeaderVocabulary], parts: list[tuple[str, bool]]
+) -> None:
+    model, mine = both
+    prompt = tuple(Part(text, marker=marker) for text, marker in parts)
+    assert mine.encode_prompt(prompt) == model.vocabulary.encode_prompt(prompt)
+    assert mine.count("".join(text for text, _ in parts)) == model.vocabulary.count(
+        "".join(text for text, _ in parts)
+    )
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, HeaderVocabulary]:
+    path = write_tiny_gguf(tmp_path_factory.mktemp("v") / "v.gguf", user_defined=(5, 6))
+    return Model(path, vocabulary_only=True), HeaderVocabulary(read_header(path))
+
+
+def test_pieces_ends_and_frames_are_llama_cpps(both: tuple[Model, HeaderVocabulary]) -> None:
+    _same(*both)
+
+
+@pytest.mark.tiny
+def test_the_embedded_models_vocabulary_is_llama_cpps(smollm2: Path) -> None:
+    with Model(smollm2, vocabulary_only=True) as model:
+        _same(model, HeaderVocabulary(read_header(smollm2)))
+
+
+def _same(model: Model, mine: HeaderVocabulary) -> None:
+    theirs = model.vocabulary
+    assert mine.size == theirs.size
+    assert [mine.piece(token) for token in range(mine.size)] == [theirs.piece(t) for t in range(mine.size)]
+    assert [t for t in range(mine.size) if mine.ends(t)] == [t for t in range(mine.size) if theirs.ends(t)]
+    assert (mine.bos, mine.eos) == (theirs.bos, theirs.eos)
+    assert header_frame(read_header(model.path), mine) == model.frame
