@@ -60,7 +60,7 @@ def fit(length: int, tokenizer: Tokenizer, build: Callable[[float], Text]) -> Te
     target = float(length)
     best: Text | None = None
     for _ in range(6):
-        text = _measured(build(target), tokenizer)
+        text = measured(build(target), tokenizer)
         if best is None or abs(text.tokens - length) < abs(best.tokens - length):
             best = text
         if abs(best.tokens - length) <= max(_NEAR * length, 1):
@@ -70,7 +70,7 @@ def fit(length: int, tokenizer: Tokenizer, build: Callable[[float], Text]) -> Te
     return best
 
 
-def _measured(text: Text, tokenizer: Tokenizer) -> Text:
+def measured(text: Text, tokenizer: Tokenizer) -> Text:
     """`text` with its tokens corrected for what joining its pieces changes."""
     parts: list[str] = []
     size = 0

@@ -1,0 +1,158 @@
+"""Questions of one's own: a JSONL file whose records have a text, a question and its answers.
+
+    {"context": "…" | "path": "book.epub", "question": "…", "answers": ["…"], "metric": "f1"}
+
+`input` may stand for `question`, as in LongBench, and `answer` for `answers`; one answer need not be in a
+list. An empty list says that the text does not answer the question. A path is relative to the file. A JSON
+list of such records is read too, but held in memory; of JSONL only places are held, and a text is read when
+it is asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast, get_args
+
+import msgspec
+
+from memread.errors import InputError, UsageError
+from memread.eval.item import Item, Metric
+from memread.eval.records import Malformed, Placed, Record, record_at, records
+from memread.ingest import open_document
+from memread.protocols import Tokenizer
+from memread.types import Locator, Passage
+
+_SLICE = 8_000
+"""Characters of a context given out at once."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    items: tuple[Item, ...]
+    malformed: tuple[Malformed, ...]
+    """What was skipped, and why: to be shown and counted."""
+
+
+def load(path: str, tokenizer: Tokenizer, metric: Metric | None = None, limit: int | None = None) -> Loaded:
+    """The questions of `path`, the first `limit` of them, each text's length counted.
+
+    metric: how to score them, unless a record says it itself; by default f1 for LongBench's records (as its
+    question answering is scored), else substring. Documents are opened and read to be counted: minutes for
+    large PDFs. Raises FileMissing, FileUnreadable, DamagedDocument, EmptyInput for the file as a whole.
+    """
+    items: list[Item] = []
+    malformed: list[Malformed] = []
+    for placed in records(path):
+        if limit is not None and len(items) >= limit:
+            break
+        if isinstance(placed, Malformed):
+            malformed.append(placed)
+            continue
+        try:
+            items.append(_item(path, placed, tokenizer, metric))
+        except (ValueError, InputError, UsageError) as error:
+            malformed.append(Malformed(path, placed.place, str(error)))
+    return Loaded(tuple(items), tuple(malformed))
+
+
+def _item(path: str, placed: Placed, tokenizer: Tokenizer, metric: Metric | None) -> Item:
+    record = placed.record
+    question = _question(record)
+    answers = _answers(record)
+    text: Callable[[], Iterator[Passage]]
+    if "context" in record:
+        context = _context(record)
+        length = tokenizer.count(context)
+        if not length:
+            raise ValueError("its context is empty")
+        if placed.offset is None:
+            text = functools.partial(_slices, context)
+        else:
+            text = functools.partial(_from_line, path, placed.offset)
+    else:
+        text = functools.partial(_from_document, str(Path(path).parent / _path(record)))
+        length = sum(tokenizer.count(passage.text) for passage in text())
+    details: dict[str, str | int | float] = {"source": f"{path}, {placed.place}"}
+    number = record.get("_id", record.get("id"))
+    if isinstance(number, str | int):
+        details["question_id"] = number
+    if isinstance(source := record.get("dataset"), str):
+        details["dataset"] = source
+    return Item(
+        id=f"{Path(path).name}/{placed.place.split()[-1]}",
+        task="file",
+        length=length,
+        seed=0,
+        question=question,
+        answers=answers,
+        metric=_metric(record, metric),
+        text=text,
+        details=details,
+    )
+
+
+def _question(record: Record) -> str:
+    question = record.get("question", record.get("input"))
+    if not isinstance(question, str):
+        raise ValueError("the field question (or input) is missing or no text")
+    if not question.strip():
+        raise ValueError("its question is empty")
+    return question
+
+
+def _answers(record: Record) -> tuple[str, ...]:
+    if "answers" not in record and "answer" not in record:
+        raise ValueError("the field answers is missing")
+    given = record.get("answers", record.get("answer"))
+    found = [given] if isinstance(given, str) else given
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise ValueError("its answers are not texts")
+    if found and not all(each.strip() for each in found):
+        raise ValueError("one of its answers is empty")
+    return tuple(dict.fromkeys(found))
+
+
+def _context(record: Record) -> str:
+    context = record["context"]
+    if not isinstance(context, str):
+        raise ValueError("its context is no text")
+    return context
+
+
+def _path(record: Record) -> str:
+    path = record.get("path")
+    if not isinstance(path, str) or not path:
+        raise ValueError("it has neither a context nor a path")
+    return path
+
+
+def _metric(record: Record, asked: Metric | None) -> Metric:
+    own = record.get("metric")
+    if own is None:
+        return asked or ("f1" if "dataset" in record else "substring")
+    if own not in get_args(Metric):
+        raise ValueError(f"its metric is none of {', '.join(get_args(Metric))}")
+    return cast("Metric", own)
+
+
+def _from_line(path: str, offset: int) -> Iterator[Passage]:
+    yield from _slices(_context(record_at(path, offset)))
+
+
+def _from_document(name: str) -> Iterator[Passage]:
+    document = open_document(name)
+    try:
+        for part in document.passages():
+            if isinstance(part, Passage):
+                yield part
+    finally:
+        document.close()
+
+
+def _slices(text: str) -> Iterator[Passage]:
+    line = 1
+    for start in range(0, len(text), _SLICE):
+        part = text[start : start + _SLICE]
+        yield Passage(part, Locator(line=line), min((start + _SLICE) / len(text), 1.0))
+        line += part.count("\n")
