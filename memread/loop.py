@@ -87,7 +87,7 @@ def _read(
     samplings = (profile.sampling, profile.retry) if segment.text.strip() else ()
     for attempt, sampling in enumerate(samplings):
         sampling = seeded(sampling, question, info.digest, info.index, attempt)
-        reply = yield Request("update", prompt, profile.budget.memory, sampling)
+        reply = yield Request("update", prompt, profile.budget.memory, sampling, prompts.FIXED)
         assert reply is not None
         counts += reply.counts
         if reply.finish == "cancelled":
@@ -123,7 +123,7 @@ def _answer(
         prompt = prompts.answer(profile, frame, question=question, memory=now.memory)
         for attempt, sampling in enumerate((profile.sampling, profile.retry)):
             sampling = seeded(sampling, question, "answer", now.segments, attempt)
-            reply = yield Request("answer", prompt, profile.budget.answer, sampling)
+            reply = yield Request("answer", prompt, profile.budget.answer, sampling, prompts.FIXED)
             assert reply is not None
             now.counts += reply.counts
             raw = reply.text

@@ -163,6 +163,8 @@ class Request(msgspec.Struct, frozen=True):
     prompt: tuple[Part, ...]
     max_tokens: int
     sampling: Sampling
+    fixed: int = 0
+    """How many leading parts all requests of this kind in a reading share: their KV is worth keeping."""
 
 
 Finish = Literal["stop", "length", "loop", "cancelled"]

@@ -114,6 +114,22 @@ def test_reused_kv_gives_the_same_reply_as_a_fresh_context(model: Model, engine:
         fresh.close()
 
 
+def test_the_fixed_part_of_a_prompt_is_computed_once(model: Model, engine: LlamaEngine) -> None:
+    def prompt(section: str) -> Request:
+        parts = (Part("<|im_start|>", marker=True), Part("Find the whale. "), Part(section))
+        return Request("update", parts, 16, Sampling(), fixed=2)
+
+    first = reply(engine, prompt("It is white. " * 20))
+    second = reply(engine, prompt("The sea is wide. " * 30))
+    fixed = len(model.vocabulary.encode_prompt(prompt("x").prompt[:2]))
+    assert first.counts.cached_tokens == 0 and fixed - 1 <= second.counts.cached_tokens <= fixed
+    fresh = LlamaEngine(model, Settings(context=2048, batch=64), name="tiny", digest="")
+    try:
+        assert reply(fresh, prompt("The sea is wide. " * 30)).text == second.text
+    finally:
+        fresh.close()
+
+
 def test_many_requests_at_a_time_and_more_than_there_are_slots(model: Model) -> None:
     engine = LlamaEngine(model, Settings(context=512, slots=3, batch=64), name="tiny", digest="")
     alone = LlamaEngine(model, Settings(context=512, batch=64), name="tiny", digest="")

@@ -1,8 +1,10 @@
 """Many requests at a time in one llama.cpp context. Implements protocols.Engine.
 
-A slot is one sequence of the KV cache. Its prompt is decoded in batches on a fixed grid; KV that an earlier
-request of the slot left behind is reused up to the last batch border at which both agree. So a prompt's KV
-always comes from the same batches, reused or not: a resumed reading computes what an undisturbed one did.
+A slot is one sequence of the KV cache. Its prompt is decoded in batches whose borders follow from the prompt
+alone: one where the fixed part of the reading's prompts ends, one every `batch` tokens before and after it. KV
+that an earlier request of the slot left behind is reused up to the last border at which both agree. So a
+prompt's KV always comes from the same batches, reused or not: a resumed reading computes what an undisturbed
+one did.
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ class LlamaEngine:
         self._memory = api.llama_get_memory(self._context)
         self._batch = api.llama_batch_init(self._capacity, 0, 1)
         self._slots = [_Slot(i) for i in range(settings.slots)]
-        self._queue: deque[tuple[int, Request, list[int]]] = deque()
+        self._queue: deque[tuple[int, Request, list[int], list[int]]] = deque()
         self._stops: dict[int, Finish] = {}
         # llama.cpp calls the abort callback hundreds of times a batch. A Python function would take the
         # interpreter's lock each time; C's strlen on this flag is 0 (go on) or 1 (stop) and takes none.
@@ -116,7 +118,15 @@ class LlamaEngine:
             )
         if not self._queue and not any(slot.busy for slot in self._slots):
             self._flag[0] = b"\0"  # an interrupt was meant for requests that were waiting when it came
-        self._queue.append((ticket, request, prompt))
+        self._queue.append((ticket, request, prompt, self._borders(request, prompt)))
+
+    def _borders(self, request: Request, prompt: list[int]) -> list[int]:
+        """Where the batches of a prompt end, in tokens."""
+        fixed = self._model.vocabulary.encode_prompt(request.prompt[: request.fixed])
+        pairs = enumerate(zip(fixed, prompt, strict=False))
+        shared = next((i for i, (one, other) in pairs if one != other), min(len(fixed), len(prompt)))
+        starts = [*range(0, shared, self._settings.batch), *range(shared, len(prompt), self._settings.batch)]
+        return [*starts[1:], len(prompt)]
 
     def step(self) -> Sequence[Output]:
         outputs: list[Output] = []
@@ -159,14 +169,15 @@ class LlamaEngine:
     def _assign(self) -> None:
         """Give waiting requests the free slots that have most of their prompt already."""
         while self._queue and (free := [slot for slot in self._slots if not slot.busy]):
-            ticket, request, prompt = self._queue.popleft()
-            slot = max(free, key=lambda slot: slot.reusable(prompt, self._settings.batch))
-            keep = slot.reusable(prompt, self._settings.batch)
+            ticket, request, prompt, borders = self._queue.popleft()
+            reusable = [slot.reusable(prompt, borders) for slot in free]
+            keep = max(reusable)
+            slot = free[reusable.index(keep)]
             if not self._api.llama_memory_seq_rm(self._memory, slot.index, keep, -1):
                 # Recurrent and some sliding-window models cannot forget a part: start over.
                 self._api.llama_memory_seq_rm(self._memory, slot.index, -1, -1)
                 keep = 0
-            slot.begin(ticket, request, prompt, keep)
+            slot.begin(ticket, request, prompt, borders, keep)
             slot.sampler = _sampler(self._api, request.sampling)
             slot.decoder = self._model.vocabulary.decoder()
 
@@ -177,7 +188,7 @@ class LlamaEngine:
         decoding = [slot for slot in self._slots if slot.busy and slot.decoding]
         prefilling = [slot for slot in self._slots if slot.busy and not slot.decoding]
         for slot in decoding + prefilling:
-            tokens = slot.next_tokens(self._settings.batch)
+            tokens = slot.next_tokens()
             if n + len(tokens) > self._capacity:
                 continue
             position = len(slot.kv)
@@ -196,7 +207,7 @@ class LlamaEngine:
     def _after(self, slot: _Slot, count: int, row: int, seconds: float) -> list[Output]:
         """What came of a slot's share of the batch."""
         outputs: list[Output] = []
-        slot.kv += slot.next_tokens(self._settings.batch)
+        slot.kv += slot.next_tokens()
         if slot.decoding:
             slot.decode_seconds += seconds
         else:
@@ -238,7 +249,7 @@ class LlamaEngine:
                 outputs += self._finish(slot, "cancelled")
             slot.kv.clear()
         while self._queue:
-            ticket, _, prompt = self._queue.popleft()
+            ticket, _, prompt, _ = self._queue.popleft()
             outputs.append(Done(ticket, Reply("", "cancelled", Counts(len(prompt)))))
         return outputs
 
@@ -260,6 +271,8 @@ class _Slot:
         self.ticket = -1
         self.kv: list[int] = []
         self.prompt: list[int] = []
+        self.borders: list[int] = []
+        """Where the batches of its prompt end, in tokens."""
         self.reply: list[int] = []
         self.text = ""
         self.max_tokens = 0
@@ -276,20 +289,25 @@ class _Slot:
     def decoding(self) -> bool:
         return bool(self.reply)
 
-    def next_tokens(self, batch: int) -> list[int]:
-        """What the next batch holds of this slot: the last reply token, or the prompt up to the grid."""
+    def next_tokens(self) -> list[int]:
+        """What the next batch holds of this slot: the last reply token, or the prompt up to a border."""
         if self.reply:
             return self.reply[-1:]
-        return self.prompt[len(self.kv) : len(self.kv) + batch]
+        return self.prompt[len(self.kv) : next(border for border in self.borders if border > len(self.kv))]
 
-    def reusable(self, prompt: list[int], batch: int) -> int:
+    def reusable(self, prompt: list[int], borders: list[int]) -> int:
         """Tokens of the KV that a prompt can keep: whole batches of the last prompt, and never all of it."""
         limit = min(len(self.kv), len(self.prompt), len(prompt) - 1)
         same = next((i for i in range(limit) if self.prompt[i] != prompt[i]), limit)
-        return same // batch * batch
+        keep = 0
+        for mine, wanted in zip(self.borders, borders, strict=False):
+            if mine != wanted or mine > same:
+                break
+            keep = mine
+        return keep
 
-    def begin(self, ticket: int, request: Request, prompt: list[int], keep: int) -> None:
-        self.ticket, self.prompt, self.cached = ticket, prompt, keep
+    def begin(self, ticket: int, request: Request, prompt: list[int], borders: list[int], keep: int) -> None:
+        self.ticket, self.prompt, self.borders, self.cached = ticket, prompt, borders, keep
         self.max_tokens = request.max_tokens
         del self.kv[keep:]
         self.reply, self.text = [], ""
