@@ -1,8 +1,8 @@
 """Many requests at a time in one llama.cpp context. Implements protocols.Engine.
 
 A slot is one sequence of the KV cache. Its prompt is decoded in batches whose borders follow from the prompt
-alone: one where the fixed part of the reading's prompts ends, one every `batch` tokens before and after it. KV
-that an earlier request of the slot left behind is reused up to the last border at which both agree. So a
+alone: one where the fixed part of the reading's prompts ends, one every `batch` tokens before and after it.
+KV that an earlier request of the slot left behind is reused up to the last border at which both agree. So a
 prompt's KV always comes from the same batches, reused or not: a resumed reading computes what an undisturbed
 one did.
 """
