@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long lint picture clean
+.PHONY: demo test test-train test-long lint picture clean
 
 demo: $(VENV)/.installed  ## Ask a question about the book that ships.
 	$(BIN)/memread ask examples/alice.epub "Who stole the tarts?"
 
 test: $(VENV)/.installed-test  ## Lint, types and the whole fast test suite.
 	$(BIN)/python -m pytest
+
+test-train: $(VENV)/.installed-train  ## The tests of training, which need torch.
+	$(BIN)/python -m pytest tests/train
 
 test-long: $(VENV)/.installed-test  ## The tests that take minutes.
 	$(BIN)/python -m pytest -m slow
@@ -27,13 +30,19 @@ $(VENV)/.installed: pyproject.toml $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --group test
+	$(BIN)/python -m pip install --quiet --editable ".[tiny,eval]" --group test
 	@touch $@
 
 picture: $(VENV)/.installed  ## The README's picture, from a real reading (some minutes).
 	mkdir -p build
 	$(BIN)/memread ask examples/alice.epub "Who stole the tarts?" --fresh --quiet --events > build/alice.jsonl
 	$(BIN)/python -m memread.views.live --events build/alice.jsonl --at 13 --width 100 --height 26 --svg docs/live.svg
+
+# The CPU build where the machine offers one; elsewhere this is the build with CUDA, of some gigabytes.
+$(VENV)/.installed-train: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --editable ".[train]"
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist
