@@ -28,7 +28,7 @@ def test_names_texts_and_questions(memread: Memread) -> None:
     name = EVIL + ".txt"
     memread.write(name, log(3) + EVIL + log(20))
     question = f"who {CLIPBOARD}{CLEAR}{BIDI}?"
-    for flags in ((), ("--show-memory",), ("--json",), ("--events",)):
+    for flags in (("--show-memory",), ("--json", "--events")):
         ended = memread("ask", name, "-q", question, *flags)
         assert ended.code == 0, ended.err
         clean(ended.out)
@@ -53,11 +53,9 @@ def test_errors_quote_names_safely(memread: Memread) -> None:
     clean(ended.err)
     clean(memread("ask", "-", f"--{CLEAR}{CLIPBOARD}").err)
     clean(memread(f"{CLEAR}{CLIPBOARD}").err)
-    clean(memread("ask", "-", "--seed", f"{CLEAR}{CLIPBOARD}").err)
     clean(memread("ask", "-", "--profile", f"{CLEAR}{CLIPBOARD}").err)
     clean(memread("config", env={"MEMREAD_MODEL": f"{CLEAR}{BIDI}"}).out)
     clean(memread("config", env={f"MEMREAD_X{CLEAR}": "1"}).err)
-    clean(memread("config", env={"MEMREAD_ENGINE_THREADS": f"{CLEAR}{CLIPBOARD}"}).err)
     clean(memread("doctor", env={"MEMREAD_DATA_DIR": f"{CLEAR}{BIDI}"}).out)
     clean(memread("runs", "show", f"{CLEAR}{CLIPBOARD}").err)
 
@@ -75,7 +73,7 @@ def test_titles_and_chapters(memread: Memread) -> None:
             '<spine><itemref idref="o"/></spine></package>'
         ),
     )
-    for flags in (("--show-memory",), ("--json",), ("--events",)):
+    for flags in (("--show-memory",), ("--json", "--events")):
         ended = memread("ask", "a.epub", "why?", *flags)
         assert ended.code == 0, ended.err
         clean(ended.out + ended.err)

@@ -67,7 +67,7 @@ def test_an_endless_pipe_until_ctrl_c(memread: Memread) -> None:
     feed(running)
     running.wait_for(done(20))
     early = running.resident()
-    running.wait_for(done(160))
+    running.wait_for(done(100))
     late = running.resident()
     running.signal(signal.SIGINT)
     assert running.end(10) == 130
@@ -116,8 +116,8 @@ def test_streams_that_are_closed(memread: Memread, rest: str) -> None:
     )
     assert "Traceback" not in ended.stderr and "Exception" not in ended.stderr, ended.stderr
     assert ended.returncode == 0, ended
-    recorded = memread("runs", "--json")
-    assert '"status":"done"' in recorded.out.replace(": ", ":")
+    if rest == "2>&- >&-":  # descriptors that the journal could have been opened as
+        assert '"status": "done"' in memread("runs", "--json").out
 
 
 @unix
