@@ -23,6 +23,7 @@ import torch
 from memread.errors import ContextTooSmall, OutOfMemory
 from memread.protocols import Decoded, Done, Output, Tokenizer
 from memread.train.decoder import Cache, Decoder, Tensor
+from memread.train.drawing import Draws
 from memread.train.vocabulary import PromptVocabulary
 from memread.types import ChatFrame, Counts, EngineInfo, Finish, Reply, Request
 
@@ -205,7 +206,7 @@ class TorchEngine:
             if row.cached:
                 cache.move(source, row.index, len(row.prompt))
         picked = logits[torch.tensor([order[row.prompt] for row in admitted], device=device)]
-        tokens, logprobs = self._draw(picked, _Draws(admitted, 1, device), 0)
+        tokens, logprobs = _draws(admitted, 1, device).draw(picked, 0)
         seconds = (time.perf_counter() - began) / len(admitted)
         for row, token, logprob in zip(admitted, tokens.tolist(), logprobs.tolist(), strict=True):
             row.prefill_seconds = seconds
@@ -216,7 +217,7 @@ class TorchEngine:
         began = time.perf_counter()
         device, rows = self.decoder.device, self._rows
         count = len(rows)
-        draws = _Draws(rows, self.settings.burst, device)
+        draws = _draws(rows, self.settings.burst, device)
         positions = torch.tensor([row.length - 1 for row in rows], device=device)
         tokens = torch.tensor([row.reply[-1] for row in rows], device=device)
         last = self._cache.length - 1
@@ -226,7 +227,7 @@ class TorchEngine:
         for number in range(self.settings.burst):
             # A row that ended within the burst goes on for nothing, but never past its row of the cache.
             logits = self._step(tokens, (positions + number).clamp(max=last), count, length)
-            tokens, logprobs = self._draw(logits, draws, number)
+            tokens, logprobs = draws.draw(logits, number)
             drawn.append(tokens)
             chances.append(logprobs)
         ids, values = torch.stack(drawn, 1).tolist(), torch.stack(chances, 1).tolist()
@@ -245,27 +246,6 @@ class TorchEngine:
         if graph is None:
             graph = self._graphs[padded, length] = _Graph(self.decoder, self._cache, padded, length)
         return graph.replay(tokens, positions)
-
-    def _draw(self, logits: Tensor, draws: _Draws, number: int) -> tuple[Tensor, Tensor]:
-        """Tokens [B] and their log-probabilities [B], from logits [B, V].
-
-        By inversion: the token at which the cumulated probability passes a uniform number that depends on
-        the request's seed and on how many tokens it has, so that a reply does not depend on its batch.
-        """
-        logprobs = torch.log_softmax(logits / draws.temperatures, dim=-1)
-        tokens = logits.argmax(-1)
-        uniforms = draws.uniforms[:, number, None]
-        if draws.plain is not None:
-            chosen = _pass(logprobs[draws.plain].exp(), uniforms[draws.plain])
-            tokens[draws.plain] = chosen
-        if draws.narrow is not None:
-            chances, order = logprobs[draws.narrow].exp().sort(-1, descending=True)
-            before = chances.cumsum(-1) - chances
-            ranks = torch.arange(chances.shape[-1], device=chances.device)
-            chances = chances * ((before < draws.top_p) & (ranks < draws.top_k))
-            chosen = _pass(chances, uniforms[draws.narrow])
-            tokens[draws.narrow] = order.gather(-1, chosen[:, None])[:, 0]
-        return tokens, logprobs.gather(-1, tokens[:, None])[:, 0]
 
     def _after(self, row: _Row) -> list[Output]:
         """Take over what was drawn for a row, up to its end."""
@@ -360,34 +340,9 @@ class _Row:
         return text
 
 
-class _Draws:
-    """How the next tokens of some rows are chosen. uniforms: [B, count]."""
-
-    def __init__(self, rows: Sequence[_Row], count: int, device: Any) -> None:
-        samplings = [row.request.sampling for row in rows]
-        self.uniforms = torch.tensor([row.uniforms(count) for row in rows], device=device)
-        self.temperatures = torch.tensor(
-            [sampling.temperature if sampling.temperature > 0 else 1.0 for sampling in samplings],
-            device=device,
-        )[:, None]
-        # Three kinds of rows, each drawn in its own way whatever its neighbours are: greedy, from all tokens
-        # (no sort over the vocabulary, which is most of the time), and from the likeliest only.
-        drawn = [place for place, sampling in enumerate(samplings) if sampling.temperature > 0]
-        narrow = [place for place in drawn if samplings[place].top_p < 1 or samplings[place].top_k]
-        plain = [place for place in drawn if place not in set(narrow)]
-        self.plain = torch.tensor(plain, device=device) if plain else None
-        self.narrow = torch.tensor(narrow, device=device) if narrow else None
-        self.top_p = torch.tensor([samplings[place].top_p for place in narrow], device=device)[:, None]
-        self.top_k = torch.tensor([samplings[place].top_k or 1 << 30 for place in narrow], device=device)[
-            :, None
-        ]
-
-
-def _pass(chances: Tensor, uniforms: Tensor) -> Tensor:
-    """Where the cumulated chances [B, V] pass the uniform share [B, 1] of their sum: [B]."""
-    totals = chances.cumsum(-1)
-    places = torch.searchsorted(totals, uniforms * totals[:, -1:], right=True)
-    return places[:, 0].clamp(max=chances.shape[-1] - 1)
+def _draws(rows: Sequence[_Row], count: int, device: Any) -> Draws:
+    """For the next `count` tokens of some rows."""
+    return Draws([row.request.sampling for row in rows], [row.uniforms(count) for row in rows], device)
 
 
 class _Graph:

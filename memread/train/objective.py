@@ -10,12 +10,13 @@ Tensors of tokens are flat: [N], all reply tokens of all conversations of an upd
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
+from memread.train.recipe import Average
+
 Tensor = Any
-Average = Literal["tokens", "groups"]
 _LEAST_DEVIATION = 1e-6
 
 

@@ -9,7 +9,7 @@ attempts draw at the training temperature, whatever the profile says of its retr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -20,6 +20,7 @@ from memread.profile import Profile
 from memread.protocols import Done, Engine, Output, Tokenizer
 from memread.train.engine import Conversation
 from memread.train.episode import Episode
+from memread.train.recipe import Rejected
 from memread.train.vocabulary import PromptVocabulary
 from memread.types import (
     Answer,
@@ -35,8 +36,6 @@ from memread.types import (
     Span,
     digest,
 )
-
-Rejected = Literal["train", "skip"]
 
 
 class Recording(Engine, Protocol):

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.engine.llamacpp.model import Model
 from memread.errors import ContextTooSmall
 from memread.gguf import read_header
-from memread.protocols import Decoded, Done
+from memread.protocols import Decoded, Done, Engine
 from memread.train.vocabulary import HeaderVocabulary, header_frame
 from memread.types import ChatFrame, Part, Reply, Request, Sampling
 from tests.fixtures.gguf_model import write_tiny_gguf
@@ -38,7 +39,7 @@ def _request(text: str, sampling: Sampling = Sampling(), tokens: int = 12) -> Re
     )
 
 
-def _answers(engine: TorchEngine, requests: list[Request]) -> list[Reply]:
+def _answers(engine: Engine, requests: list[Request]) -> list[Reply]:
     for ticket, request in enumerate(requests):
         engine.submit(ticket, request)
     replies: dict[int, Reply] = {}
@@ -99,6 +100,30 @@ def test_greedy_replies_and_logprobs_are_those_of_transformers(vocabulary: Heade
             logprobs, _ = score(model, [conversation])
         assert torch.allclose(logprobs, torch.tensor(conversation.logprobs), atol=1e-4)
     assert engine.taken(0) == []
+
+
+def test_greedy_replies_are_llama_cpps(tiny_gguf: Path) -> None:
+    """The same weights, prompts and ends of replies; llama.cpp keeps keys and values in half precision, so a
+    reply may part where two tokens are about as likely."""
+    with Model(tiny_gguf) as model:
+        frame, theirs = model.frame, model.vocabulary
+        requests = [
+            Request("update", (Part(frame.before, True), Part(text), Part(frame.after, True)), 30, Sampling())
+            for text in PROMPTS
+        ]
+        llama = LlamaEngine(model, Settings(context=256, slots=3, batch=64, threads=1), name="t", digest="")
+        expected = _answers(llama, requests)
+        llama.close()
+        engine = TorchEngine(Decoder(tiny_llama()), theirs, frame, EngineSettings(rows=3, context=256))
+        found = _answers(engine, requests)
+    agreeing = [
+        one.text == other.text and one.finish == other.finish
+        for one, other in zip(found, expected, strict=True)
+    ]
+    assert sum(agreeing) >= 2
+    for one, other in zip(found, expected, strict=True):
+        assert one.text[:8] == other.text[:8]
+        assert one.counts.prompt_tokens == other.counts.prompt_tokens
 
 
 def test_sampling_follows_the_distribution(vocabulary: HeaderVocabulary) -> None:

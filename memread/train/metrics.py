@@ -1,0 +1,81 @@
+"""What a training run measured: one JSON line an update, and a figure of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+PANELS = (
+    ("reward", "reward", "of a rollout, 0 to 1"),
+    ("kl", "KL to the start", "nats a token (k3)"),
+    ("entropy", "entropy", "nats a token"),
+    ("memory_tokens", "last memory", "tokens"),
+    ("clip_fraction", "clipped", "share of tokens"),
+    ("rejected", "rejected by the guard", "share of replies"),
+)
+
+
+def append(path: Path, row: Row) -> None:
+    """Add an update's line, and have it on the disk."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: Path) -> list[Row]:
+    """All whole lines; a last one that a kill cut in two is left out."""
+    rows: list[Row] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def cut(path: Path, step: int) -> None:
+    """Drop what was measured after `step`: a resumed run does those updates again."""
+    if path.exists():
+        kept = [row for row in read(path) if row["step"] <= step]
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), "utf-8")
+        temporary.replace(path)
+
+
+def draw(rows: list[Row], path: Path, title: str = "") -> None:
+    """A panel each for reward, KL, entropy, memory length, clip fraction and rejected share, by update."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 3, sharex=True).flat
+    steps = [row["step"] for row in rows]
+    for axis, (name, heading, unit) in zip(axes, PANELS, strict=True):
+        values = [row.get(name, float("nan")) for row in rows]
+        axis.plot(steps, values, color="0.75", linewidth=1)
+        axis.plot(steps, smoothed(values), color="C0", linewidth=2)
+        axis.set_title(heading, fontsize=10)
+        axis.set_ylabel(unit, fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.margins(x=0)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    figure.supxlabel("updates", fontsize=9)
+    figure.savefig(path, dpi=120)
+
+
+def smoothed(values: list[float], weight: float = 0.9) -> list[float]:
+    """The exponential mean of what came so far, without the pull of a first value."""
+    found: list[float] = []
+    total = share = 0.0
+    for value in values:
+        total = weight * total + (1 - weight) * value
+        share = weight * share + (1 - weight)
+        found.append(total / share)
+    return found
