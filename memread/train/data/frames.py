@@ -1,4 +1,4 @@
-# ruff: noqa: E501, SIM905 - lists of words and wordings, one to a line or many
+# ruff: noqa: E501 - lists of words and wordings, one to a line or many
 """Wordings of facts: "the A of H is V" in many frames, inside many wrappings, asked for in many ways.
 
 A wording is frame × wrapping × attribute: some hundred thousand for training. Each list is dealt out to the
@@ -377,8 +377,33 @@ The new {A} of {H} is {V}.
 What used to be {O} is now {V}: the {A} of {H}.
 """.strip().split("\n")
 
+CHAIN_STEPS = """
+{B} = {A}
+let {B} = {A};
+Then {B} takes the value of {A}.
+set {B} to {A}
+{B} := {A}
+copy {A} into {B}
+{B} is a copy of {A}.
+The value of {A} is handed on to {B}.
+{A} -> {B}
+{B} gets whatever {A} has.
+assign {A} to {B}
+""".strip().split("\n")
+CHAIN_QUESTIONS = """
+Which variables have the value {V}?
+List all variables that end up as {V}.
+{V} is handed on from name to name. Which names have it?
+Who has the value {V}?
+Name every variable that holds {V}.
+Which names stand for {V}?
+Trace {V}: which variables carry it?
+""".strip().split("\n")
+
 # RULER's own wordings (NVIDIA/RULER, scripts/data/synthetic/constants.py) are evaluated with: never trained on.
 RULER_STATEMENT = "One of the special magic {A}s for {H} is: {V}."
+RULER_CHAIN_STEP = "VAR {B} = VAR {A}"
+RULER_CHAIN_QUESTION = "Find all variables that are assigned the value {V} in the text above."
 RULER_QUESTION = "What is the special magic {A} for {H} mentioned in the provided text?"
 
 
@@ -393,6 +418,8 @@ class Frames(NamedTuple):
     several_values: list[str]
     several_holders: list[str]
     corrections: list[str]
+    chain_steps: list[str]
+    chain_questions: list[str]
     attributes: dict[str, list[list[str]]]
     """Kind of value → attributes, each with the words for it."""
 
@@ -411,6 +438,8 @@ def frames(split: Split) -> Frames:
         deal(SEVERAL_VALUES, split),
         deal(SEVERAL_HOLDERS, split),
         deal(CORRECTIONS, split),
+        deal(CHAIN_STEPS, split) + [RULER_CHAIN_STEP] * test,
+        deal(CHAIN_QUESTIONS, split) + [RULER_CHAIN_QUESTION] * test,
         {
             kind: [a.replace("/ ", "/").split("/") for a in found]
             for kind, found in attributes.items()
@@ -422,7 +451,7 @@ def frames(split: Split) -> Frames:
 def fill(template: str, **fields: str) -> str:
     """`template` with its {X} replaced; other braces stay. A sentence begins with a capital."""
     text = template
-    for name, value in fields.items():
+    for name in fields:
         text = text.replace("{" + name + "}", f"\0{name}\0")
     for name, value in fields.items():
         text = text.replace(f"\0{name}\0", value)
@@ -443,51 +472,11 @@ def wrapped(frame: str, text: str, name: str) -> str:
     return fill(frame, S=text, s=bare, N=name)
 
 
-_STARTERS = frozenset(
-    [
-        "The",
-        "It",
-        "For",
-        "In",
-        "As",
-        "What",
-        "Remember",
-        "Note",
-        "Do",
-        "Keep",
-        "They",
-        "If",
-        "Should",
-        "When",
-        "Under",
-        "Next",
-        "Somebody",
-        "Use",
-        "Please",
-        "On",
-        "Regarding",
-        "With",
-        "By",
-        "Here",
-        "This",
-        "There",
-        "One",
-        "To",
-        "Without",
-        "Nobody",
-        "We",
-        "You",
-        "He",
-        "She",
-        "After",
-        "Of",
-        "Not",
-        "People",
-        "Someone",
-        "Somewhere",
-        "Everyone",
-    ]
-)
+_SENTENCES_BEGIN = """
+The It For In As What Remember Note Do Keep They If Should When Under Next Somebody Use Please On Regarding With By
+Here This There One To Without Nobody We You He She After Of Not People Someone Somewhere Everyone
+"""
+_STARTERS = frozenset(_SENTENCES_BEGIN.split())
 
 
 def stamp(random: random.Random) -> str:

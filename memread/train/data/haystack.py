@@ -44,7 +44,7 @@ def _log(words: Words, frames: Frames) -> str:
             f"{stamp(r)} INFO {service}: request {r.randint(100, 99999)} done in {r.randint(1, 900)} ms",
             f"{stamp(r)} DEBUG [{words.pick('NOUNS')}-{r.randint(1, 9)}] cache hit, {r.randint(1, 99)} left",
             f"{stamp(r)} WARN {service}.worker retry {r.randint(1, 5)} of 5",
-            f'10.{r.randint(0, 255)}.{r.randint(0, 255)}.{r.randint(1, 254)} "GET /{words.pick("NOUNS")}" 200',
+            f'10.0.{r.randint(0, 255)}.{r.randint(1, 254)} "GET /{words.pick("NOUNS")}" 200',
             f"{stamp(r)} INFO user {words.pick('LAST').lower()} logged in",
             f"{stamp(r)} ERROR {service}: timeout after {r.randint(1, 60)} s",
         )

@@ -1,4 +1,4 @@
-# ruff: noqa: E501, SIM905 - lists of words and wordings, one to a line or many
+# ruff: noqa: E501 - lists of words and wordings, one to a line or many
 """Facts told by verbs, as stories do: who lives where, who hid what, what happened when."""
 
 from __future__ import annotations

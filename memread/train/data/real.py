@@ -1,0 +1,235 @@
+# ruff: noqa: E501 - a wording a line
+"""Facts and questions found in real prose: asked by people, by pattern, or with a word left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from memread.train.data.corpus import Corpus, split_sentences
+from memread.train.data.frames import fill
+from memread.train.data.puzzles import Plant, Puzzle, Query, Wordings
+from memread.train.data.splits import deal
+
+_NAME = r"(?P<v>[A-Z][\w.’'-]+(?: (?:of |de |van |von )?[A-Z][\w.’'-]+){0,3})"
+_DAY = r"(?P<v>(?:\d{1,2} )?(?:[A-Z][a-z]+ )?(?:\d{1,2}, )?\d{4})"
+# What a sentence about {H} says, and how one asks for it.
+PATTERNS = [
+    (
+        rf"\bdirected by {_NAME}",
+        "Who directed {H}? ; Who was the director of {H}? ; By whom was {H} directed?",
+    ),
+    (rf"\b(?:born|Born)(?: on)? {_DAY}", "When was {H} born? ; What is the date of birth of {H}?"),
+    (rf"\bwritten by {_NAME}", "Who wrote {H}? ; Who is the author of {H}?"),
+    (rf"\bproduced by {_NAME}", "Who produced {H}? ; Who was the producer of {H}?"),
+    (rf"\breleased (?:on|in) {_DAY}", "When was {H} released? ; When did {H} come out?"),
+    (rf"\b(?:founded|established) in {_DAY}", "When was {H} founded? ; In which year was {H} established?"),
+    (rf"\bborn in {_NAME}", "Where was {H} born? ; What is the birthplace of {H}?"),
+    (rf"\b(?:located|situated) (?:in|on|near|at) (?:the )?{_NAME}", "Where is {H}? ; Where is {H} located?"),
+    (rf"\bbased in {_NAME}", "Where is {H} based? ; In which town is {H}?"),
+    (rf"\bfounded by {_NAME}", "Who founded {H}? ; Who was the founder of {H}?"),
+    (rf"\bmarried(?: to)? {_NAME}", "Who was married to {H}? ; Whom did {H} marry?"),
+    (rf"\bplayed for {_NAME}", "For whom did {H} play? ; In which team was {H}?"),
+    (rf"\bstar(?:s|ring|red) {_NAME}", "Who stars in {H}? ; Who plays in {H}?"),
+    (rf"\bnamed after {_NAME}", "After whom is {H} named? ; What gave {H} its name?"),
+    (
+        r"\bpopulation (?:of|was) (?P<v>[\d,]+\d)",
+        "How many people live in {H}? ; What is the population of {H}?",
+    ),
+    (rf"\bpublished (?:in|on) {_DAY}", "When was {H} published? ; When did {H} appear?"),
+    (rf"\b(?:died|– |- )(?:on |in )?{_DAY}\)?", "When did {H} die? ; What is the date of death of {H}?"),
+    (rf"\bcomposed by {_NAME}", "Who composed {H}? ; Who wrote the music of {H}?"),
+    (
+        r"\b(?:is|was) (?:an?|the) (?P<v>[^.,;()]{12,70})[.,;]",
+        "What is {H}? ; Who or what is {H}? ; What do we learn about {H}?",
+    ),
+]
+# {S} a sentence with a word left out
+CLOZE = """
+Which word is missing: "{S}"
+Fill in the blank: {S}
+What stands in the place of ____ in "{S}"
+Complete: {S}
+{S} What is ____?
+The text says: "{S}" What is the word in place of ____?
+Find the missing word. {S}
+""".strip().split("\n")
+# {K} words of a sentence
+ABOUT = """
+What does the text say about {K}?
+Which sentence speaks of {K}?
+Find the sentence about {K}.
+Quote what is said about {K}.
+{K}?
+What is written about {K}?
+Look for {K}. What does it say there?
+""".strip().split("\n")
+_COMMON_WORDS = """
+about after again also although among another because been before being between both could during each even ever
+every first from have having here however into itself just like made many might more most much must never only other
+over same should since some such than that their them then there these they this those through time under until upon
+very were what when where which while whom whose will with within without would your
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())
+_LEAST, _MOST = 40, 320
+"""Characters of a sentence that is worth a question."""
+
+
+def _block(title: str, sentences: list[str], number: int) -> Plant:
+    before, after = sentences[:number], sentences[number + 1 :]
+    text = sentences[number]
+    short = re.sub(r" \(.*\)", "", title)
+    return Plant(
+        text,
+        "block",
+        " ".join(before) + " " * bool(before),
+        " " * bool(after) + " ".join(after),
+        title if short.lower() not in text.lower() else "",
+    )
+
+
+def _sentence(w: Wordings, corpus: Corpus) -> tuple[str, list[str], int] | None:
+    """A paragraph and the number of one of its sentences that is neither too short nor too long."""
+    for _ in range(50):
+        title, sentences = corpus.sentences(w.random)
+        fit = [i for i, text in enumerate(sentences) if _LEAST <= len(text) <= _MOST]
+        if fit and len(" ".join(sentences)) < 3000:
+            return title, sentences, w.random.choice(fit)
+    return None
+
+
+def cloze(w: Wordings, corpus: Corpus) -> Puzzle | None:
+    """A sentence with a number, a name or a long word left out."""
+    if (found := _sentence(w, corpus)) is None:
+        return None
+    title, sentences, number = found
+    text = sentences[number]
+    words = [m for m in re.finditer(r"[A-Za-z0-9][\w’'-]*", text) if m.start() and text.count(m[0]) == 1]
+    good = [m for m in words if m[0][0].isdigit() or m[0][0].isupper() or len(m[0]) > 6]
+    if not good:
+        return None
+    gap = w.random.choice(good)
+    start, end = max(0, gap.start() - 90), min(len(text), gap.end() + 70)
+    start = text.find(" ", start) + 1 if start else 0
+    end = text.rfind(" ", gap.end(), end) if end < len(text) and " " in text[gap.end() : end] else end
+    shown = text[start : gap.start()] + "____" + text[gap.end() : end]
+    question = fill(w.random.choice(deal(CLOZE, w.words.split)), S=shown)
+    return Puzzle((_block(title, sentences, number),), (Query("cloze", question, (gap[0],), (0,)),))
+
+
+def about(w: Wordings, corpus: Corpus) -> Puzzle | None:
+    """A sentence, asked for by two or three of its rarer words."""
+    if (found := _sentence(w, corpus)) is None:
+        return None
+    title, sentences, number = found
+    text = sentences[number]
+    rare = [word for word in re.findall(r"[A-Za-z][\w’'-]{3,}", text) if word.lower() not in _COMMON]
+    if len(rare) < 4 or len(text) > 200:
+        return None
+    at = w.random.randrange(len(rare) - 2)
+    keys = ", ".join(dict.fromkeys(rare[at : at + w.random.randint(2, 3)]))
+    question = fill(w.random.choice(deal(ABOUT, w.words.split)), K=keys)
+    return Puzzle((_block(title, sentences, number),), (Query("about", question, (text,), (0,)),))
+
+
+def pattern(w: Wordings, corpus: Corpus) -> Puzzle | None:
+    """A question about the paragraph's own subject, where a sentence tells it in a way that is known."""
+    patterns = deal(PATTERNS, w.words.split)
+    for _ in range(60):
+        paragraph = w.random.choice(corpus.paragraphs)
+        sentences = split_sentences(paragraph.text)
+        expression, questions = w.random.choice(patterns)
+        hits = [(i, m) for i, text in enumerate(sentences[:3]) if (m := re.search(expression, text))]
+        if hits and len(sentences[hits[0][0]]) <= _MOST:
+            number, match = hits[0]
+            # Further on "he" may be anybody: only the first sentence, or one that names the subject.
+            name = re.sub(r" \(.*\)", "", paragraph.title)
+            if number == 0 or name in sentences[number]:
+                question = fill(w.random.choice(questions.split(" ; ")), H=name)
+                plant = _block(paragraph.title, sentences, number)
+                return Puzzle((plant,), (Query("real", question, (match["v"].rstrip(".,’'"),), (0,)),))
+    return None
+
+
+def asked_by_people(w: Wordings, corpus: Corpus) -> Puzzle | None:
+    """SQuAD's questions on one paragraph."""
+    if not corpus.asked:
+        return None
+    context = w.random.choice(corpus.asked).context
+    here = [asked for asked in corpus.asked if asked.context == context]
+    sentences = split_sentences(context)
+    starts = [0]
+    for text in sentences:
+        starts.append(starts[-1] + len(text) + 1)
+    queries, needed = [], []
+    for asked in w.random.sample(here, min(3, len(here))):
+        if asked.start < 0:
+            queries.append(Query("not-in-text", asked.question, ()))
+            continue
+        number = max(i for i, start in enumerate(starts[:-1]) if start <= asked.start)
+        if len(sentences[number]) <= _MOST + 100:
+            if number not in needed:
+                needed.append(number)
+            queries.append(Query("real", asked.question, asked.answers, (number,)))
+    if not queries:
+        return None
+    # One block in pieces: every needed sentence is a plant that goes on where the one before ended.
+    return _pieces("", sentences, needed, queries)
+
+
+def _pieces(title: str, sentences: list[str], needed: list[int], queries: list[Query]) -> Puzzle:
+    """A paragraph as one block with a plant for each needed sentence; evidence is given by sentence number."""
+    needed = sorted(needed) or [0]
+    plants = []
+    for place, number in enumerate(needed):
+        before = sentences[needed[place - 1] + 1 if place else 0 : number]
+        plant = _block(title, [*before, sentences[number]], len(before))
+        last = place == len(needed) - 1
+        rest = sentences[number + 1 :] if last else []
+        plants.append(
+            Plant(
+                plant.text,
+                "block",
+                plant.before,
+                (" " + " ".join(rest)) if rest else "" if last else "\0",
+                plant.title,
+            )
+        )
+    return Puzzle(
+        tuple(plants),
+        tuple(
+            Query(
+                q.kind, q.question, q.answers, tuple(needed.index(n) for n in q.evidence), need_all=q.need_all
+            )
+            for q in queries
+        ),
+        ordered=True,
+    )
+
+
+def multi_hop(w: Wordings, corpus: Corpus) -> Puzzle | None:
+    """A question of HotpotQA or 2WikiMultihopQA; its paragraphs in the order of the reasoning, where one
+    must know the first to see that the second matters."""
+    if not corpus.multi_hop:
+        return None
+    item = w.random.choice(corpus.multi_hop)
+    gold = list(item.gold)
+    if "comparison" in item.kind:
+        w.random.shuffle(gold)
+    plants: list[Plant] = []
+    for title, sentences, needed in gold:
+        plants += _pieces(title, list(sentences), list(needed), []).plants
+    if sum(len(plant.text) for plant in plants) > 900:
+        return None
+    query = Query("multi-hop", item.question, (item.answer,), tuple(range(len(plants))))
+    return Puzzle(tuple(plants), (query,), ordered=True)
+
+
+MAKERS: dict[str, tuple[Callable[[Wordings, Corpus], Puzzle | None], float]] = {
+    "cloze": (cloze, 1.5),
+    "about": (about, 0.8),
+    "pattern": (pattern, 3.0),
+    "asked_by_people": (asked_by_people, 2.0),
+    "multi_hop": (multi_hop, 2.0),
+}
+"""Makers that need files, and how often each is used. One returns None when it found nothing."""
