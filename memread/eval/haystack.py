@@ -17,8 +17,11 @@ from memread.protocols import Tokenizer
 from memread.types import Passage
 
 _PARAGRAPH = regex.compile(r"\n[^\S\n]*\n\s*")
-# A sentence ends here unless a small letter follows: “Why?” said Alice.
-_SENTENCE = regex.compile(r"[.!?…][\"'”’»)\]]*(\s+)(?=[^\p{Ll}\s])|[。！？．][」』】）”’]*()")
+# A sentence ends here unless a small letter follows (“Why?” said Alice), or after "I." and "Mr." alone.
+_SENTENCE = regex.compile(
+    r"(?:[!?…]|(?<!\b(?:\p{Lu}|[IVXLC]+|Mrs?|Ms|Dr|St|Prof))\.)[\"'”’»)\]]*(\s+)(?=[^\p{Ll}\s])"
+    r"|[。！？．][」』】）”’]*()"
+)
 _LONGEST = 2000
 """Characters; a longer "sentence" (a table, a text without full stops) is cut between words."""
 _NOISE = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again."

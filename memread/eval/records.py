@@ -63,11 +63,9 @@ def records(path: str) -> Iterator[Placed | Malformed]:
             if not head:
                 raise EmptyInput(f"{path}: the file is empty")
             file.seek(0)
-            if _is_lines(head, file):
-                yield from _lines(path, file)
-            else:
-                file.seek(0)
-                yield from _whole(path, file.read())
+            by_line = _is_lines(head, file)
+            file.seek(0)
+            yield from _lines(path, file) if by_line else _whole(path, file.read())
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DamagedDocument(f"{path}: the compressed file is damaged ({error})") from error
 

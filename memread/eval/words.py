@@ -20,7 +20,7 @@ from memread.eval.lengths import Text, fit, passages
 from memread.protocols import Tokenizer
 
 _COMMON = 10
-_COUNTED = 20_000
+_COUNTED = 8_000
 """Words whose tokens are counted one by one; further ones are taken to be like them."""
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _CODED = 6
