@@ -3,9 +3,9 @@
     {"context": "…" | "path": "book.epub", "question": "…", "answers": ["…"], "metric": "f1"}
 
 `input` may stand for `question`, as in LongBench, and `answer` for `answers`; one answer need not be in a
-list. An empty list says that the text does not answer the question. A path is relative to the file. A JSON
-list of such records is read too, but held in memory; of JSONL only places are held, and a text is read when
-it is asked for.
+list. An empty list says that the text does not answer the question. A path is relative to the file; how many
+parts of a document could not be read is in Item.details["skipped"]. A JSON list of such records is read too,
+but held in memory; of JSONL only places are held, and a text is read when it is asked for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from memread.eval.item import Item, Metric
 from memread.eval.records import Malformed, Placed, Record, record_at, records
 from memread.ingest import open_document
 from memread.protocols import Tokenizer
-from memread.types import Locator, Passage
+from memread.types import Locator, Passage, Skipped
 
 _SLICE = 8_000
 """Characters of a context given out at once."""
@@ -60,6 +60,7 @@ def _item(path: str, placed: Placed, tokenizer: Tokenizer, metric: Metric | None
     record = placed.record
     question = _question(record)
     answers = _answers(record)
+    details: dict[str, str | int | float] = {"source": f"{path}, {placed.place}"}
     text: Callable[[], Iterator[Passage]]
     if "context" in record:
         context = _context(record)
@@ -71,9 +72,11 @@ def _item(path: str, placed: Placed, tokenizer: Tokenizer, metric: Metric | None
         else:
             text = functools.partial(_from_line, path, placed.offset)
     else:
-        text = functools.partial(_from_document, str(Path(path).parent / _path(record)))
-        length = sum(tokenizer.count(passage.text) for passage in text())
-    details: dict[str, str | int | float] = {"source": f"{path}, {placed.place}"}
+        name = str(Path(path).parent / _path(record))
+        text = functools.partial(_from_document, name)
+        length, skipped = _counted(name, tokenizer)
+        if skipped:
+            details["skipped"] = skipped
     number = record.get("_id", record.get("id"))
     if isinstance(number, str | int):
         details["question_id"] = number
@@ -141,11 +144,24 @@ def _from_line(path: str, offset: int) -> Iterator[Passage]:
 
 
 def _from_document(name: str) -> Iterator[Passage]:
+    return (part for part in _parts(name) if isinstance(part, Passage))
+
+
+def _counted(name: str, tokenizer: Tokenizer) -> tuple[int, int]:
+    """A document's tokens, and how many of its parts could not be read."""
+    tokens = skipped = 0
+    for part in _parts(name):
+        if isinstance(part, Passage):
+            tokens += tokenizer.count(part.text)
+        else:
+            skipped += 1
+    return tokens, skipped
+
+
+def _parts(name: str) -> Iterator[Passage | Skipped]:
     document = open_document(name)
     try:
-        for part in document.passages():
-            if isinstance(part, Passage):
-                yield part
+        yield from document.passages()
     finally:
         document.close()
 

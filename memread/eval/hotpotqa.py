@@ -174,8 +174,9 @@ class _Shelf:
         if digits not in self._heads:
             least = 10 ** (digits - 1)
             numbers = range(least, 10 * least, max(least // 7, 1))
-            counts = [self._tokenizer.count(f"\n\nDocument {each}:\n") for each in numbers]
-            self._heads[digits] = sum(counts) / len(counts)
+            # With a word and then without it: some tokenizers put a token of their own before any text.
+            counts = [self._tokenizer.count(f"\n\nDocument {each}:\nA") for each in numbers]
+            self._heads[digits] = sum(counts) / len(counts) - self._tokenizer.count("A")
         return self._heads[digits]
 
 

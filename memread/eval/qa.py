@@ -131,6 +131,12 @@ def load_pool(path: str) -> Pool:
     return Pool(found, bad)
 
 
+def distractors(dataset: Dataset, corpus: Pool | None = None) -> Pool:
+    """What questions of `dataset` are hidden among: the paragraphs of all of them, as MemAgent and RULER have
+    it, and those of `corpus`."""
+    return Pool([*dataset.paragraphs(), *(corpus.paragraphs if corpus else ())])
+
+
 def _distractors(placed: Placed) -> Iterator[Paragraph]:
     record = placed.record
     if isinstance(record.get("text", record.get("paragraph_text")), str):

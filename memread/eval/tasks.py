@@ -64,10 +64,7 @@ class Sources:
     @functools.cached_property
     def pools(self) -> dict[str, qa.Pool]:
         """The distractors of each task."""
-        return {
-            task: qa.Pool([*dataset.paragraphs(), *self.corpus.paragraphs])
-            for task, dataset in self.questions.items()
-        }
+        return {task: qa.distractors(dataset, self.corpus) for task, dataset in self.questions.items()}
 
     def malformed(self) -> tuple[Malformed, ...]:
         """The records of the question sets and the corpus that had to be skipped."""
@@ -125,6 +122,8 @@ def make_hotpotqa(
     dataset: qa.Dataset, pool: qa.Pool, documents: int, count: int, seed: int, tokenizer: Tokenizer
 ) -> Iterator[Item]:
     """`count` RULER-HotpotQA items of so many documents; every number has the same questions.
+
+    pool: what qa.distractors makes of the question set and a corpus.
 
     Raises UsageError for fewer documents or questions than are needed.
     """

@@ -108,8 +108,9 @@ class _List:
             if digits not in self._number:
                 draw = Draw(f"numbers/{digits}")
                 some = [least + draw.below(9 * least) for _ in range(1000)] if digits > 3 else []
-                counts = [self._count(f" {number}.") for number in some or range(least, 10 * least)]
-                self._number[digits] = sum(counts) / len(counts)
+                # With a word and then without it: some tokenizers put a token of their own before any text.
+                counts = [self._count(f" {number}. a") for number in some or range(least, 10 * least)]
+                self._number[digits] = sum(counts) / len(counts) - self._count(" a")
             found += (min(entries, 10 * least - 1) - least + 1) * self._number[digits]
         return found
 

@@ -15,7 +15,17 @@ from memread.bpe import BpeTokenizer
 from memread.errors import DamagedDocument, EmptyInput, FileMissing, UsageError
 from memread.eval import hotpotqa
 from memread.eval.item import Item
-from memread.eval.qa import Dataset, Fact, Paragraph, Pool, Question, load_pool, load_questions, shipped
+from memread.eval.qa import (
+    Dataset,
+    Fact,
+    Paragraph,
+    Pool,
+    Question,
+    distractors,
+    load_pool,
+    load_questions,
+    shipped,
+)
 from memread.eval.tasks import Sources, make, make_hotpotqa
 
 
@@ -40,7 +50,7 @@ def dataset() -> Dataset:
 
 @pytest.fixture(scope="module")
 def pool(dataset: Dataset) -> Pool:
-    return Pool(dataset.paragraphs())
+    return distractors(dataset)
 
 
 BRIDGE: dict[str, Any] = {
