@@ -49,6 +49,8 @@ class ScriptedEngine:
 
     def submit(self, ticket: int, request: Request) -> None:
         self.requests.append(request)
+        if not self._waiting:
+            self._finish = None  # as in LlamaEngine: an interrupt was meant for what was waiting when it came
         self._waiting.append((ticket, request))
 
     def step(self) -> Sequence[Output]:
