@@ -24,30 +24,13 @@ from memread.errors import ContextTooSmall, OutOfMemory
 from memread.protocols import Decoded, Done, Output, Tokenizer
 from memread.train.decoder import Cache, Decoder, Tensor
 from memread.train.drawing import Draws
+from memread.train.recipe import EngineSettings
 from memread.train.vocabulary import PromptVocabulary
 from memread.types import ChatFrame, Counts, EngineInfo, Finish, Reply, Request
 
 _ALIGN = 64
 """The part of the cache that a step looks at grows in such strides: attention kernels want even lengths, and
 a captured graph serves many steps."""
-
-
-class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much is done at once. Tokens and rows."""
-
-    rows: int = 64
-    """Sequences at a time: 32 to 64 on a CPU, 2,048 on a large GPU."""
-    context: int = 2048
-    """Prompt and reply of one request, at most."""
-    prefill: int = 8192
-    """Prompt tokens, padding included, read in one batch."""
-    burst: int = 4
-    """Decoding steps between two looks at what was sampled. A row that ends early idles until then."""
-    stream: bool = False
-    """Give text out as it comes. Off, a reply is given out whole: a thousand rows would spend more time on
-    pieces nobody watches than on decoding."""
-    graphs: bool = False
-    """On a GPU: replay decoding steps as CUDA graphs."""
 
 
 class Conversation(msgspec.Struct, frozen=True):

@@ -1,12 +1,26 @@
-"""The settings of reinforcement: one table, from a TOML file and flags; what a run's folder records."""
+"""The settings of a training run: one table, from a TOML file and flags; what a run's folder records.
+
+[lora]       rank, alpha
+[supervise]  the warm start (supervise.Recipe)
+[reinforce]  Reinforcement
+[texts]      the texts that are rolled out on (data.compose.Settings)
+[engine]     EngineSettings
+and at the top: model, profile, data, device, dtype, rollouts
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 
+from memread.errors import ConfigError
+from memread.train.data.compose import Settings as Texts
 from memread.train.rewards import Rule
+from memread.train.supervise import Recipe as Supervision
+from memread.train.weights import Lora
 
 Average = Literal["tokens", "groups"]
 Rejected = Literal["train", "skip"]
@@ -67,3 +81,92 @@ class Reinforcement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What a resumed run must share: all but how long it is and how often it is saved."""
         parts = msgspec.structs.replace(self, steps=0, checkpoint_every=1, keep=1)
         return msgspec.json.encode(parts).decode()
+
+
+class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much is done at once. Tokens and rows."""
+
+    rows: int = 64
+    """Sequences at a time: 32 to 64 on a CPU, 2,048 on a large GPU."""
+    context: int = 2048
+    """Prompt and reply of one request, at most."""
+    prefill: int = 8192
+    """Prompt tokens, padding included, read in one batch."""
+    burst: int = 4
+    """Decoding steps between two looks at what was sampled. A row that ends early idles until then."""
+    stream: bool = False
+    """Give text out as it comes. Off, a reply is given out whole: a thousand rows would spend more time on
+    pieces nobody watches than on decoding."""
+    graphs: bool = False
+    """On a GPU: replay decoding steps as CUDA graphs."""
+
+
+class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings of a training run."""
+
+    model: str | None = None
+    """A GGUF of architecture "llama": what `memread ask --model` takes."""
+    profile: str | None = None
+    """Wording and budgets that are trained; None: the model's own."""
+    data: str | None = None
+    """A folder of real texts and questions; None: generated ones only."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the frozen weights, and of generation. auto: bfloat16 on a GPU."""
+    rollouts: Literal["torch", "llama.cpp"] = "torch"
+    """What generates: llama.cpp writes and loads a merged model after every update."""
+    lora: Lora = Lora()
+    supervise: Supervision = Supervision()
+    reinforce: Reinforcement = Reinforcement()
+    texts: Texts = Texts()
+    engine: EngineSettings = EngineSettings()
+
+
+def read_run(file: Path | None, changes: Sequence[str] = ()) -> Run:
+    """The defaults, then a TOML file's settings, then `changes` such as "reinforce.steps=20".
+
+    Raises ConfigError for what is not a setting, or not one of its values.
+    """
+    tables = _toml(file.read_bytes(), str(file)) if file is not None else {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--set {change}: must be NAME=VALUE, such as reinforce.steps=20")
+        at = tables
+        *path, last = name.strip().split(".")
+        for part in path:
+            at = at.setdefault(part, {})
+            if not isinstance(at, dict):
+                raise ConfigError(f"--set {change}: {part} is not a table")
+        at[last] = _value(value.strip())
+    # Not strict for flags' sake only in numbers: TOML and _value give typed values already.
+    try:
+        return msgspec.convert(_merged(msgspec.to_builtins(Run()), tables), Run)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{file or '--set'}: {error}") from error
+
+
+def _toml(content: bytes, where: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = msgspec.toml.decode(content)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ConfigError(f"{where}: cannot be read as TOML ({error})") from error
+    return found
+
+
+def _value(text: str) -> Any:
+    """A TOML value; what is none is a string, so that names need no quotes."""
+    try:
+        return msgspec.toml.decode(f"v = {text}")["v"]
+    except (msgspec.DecodeError, ValueError):
+        return text
+
+
+def _merged(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """`given` over `defaults`, tables into tables."""
+    found = dict(defaults)
+    for name, value in given.items():
+        old = found.get(name)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        found[name] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return found

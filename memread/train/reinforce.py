@@ -53,11 +53,13 @@ def reinforce(
     folder: Path,
     *,
     report: Callable[[metrics.Row], None] = lambda row: None,
+    saved: Callable[[], None] = lambda: None,
 ) -> None:
     """Train until `settings.steps`, from the last checkpoint in `folder` if there is one.
 
-    Writes checkpoints/, metrics.jsonl and metrics.png there. Raises ConfigError when the folder's run had
-    other settings (steps and bookkeeping aside), and what the engine raises.
+    Writes checkpoints/, metrics.jsonl and metrics.png there, and calls `saved` after each checkpoint. Raises
+    ConfigError when the folder's run had other settings (steps and bookkeeping aside), and what the engine
+    raises.
     """
     parameters = checkpoint.trainable(model)
     optimizer = torch.optim.AdamW(
@@ -68,8 +70,8 @@ def reinforce(
     # Nothing here uses dropout; checkpointing of activations wants the model in training mode.
     model.train(settings.recompute_activations)
     folder.mkdir(parents=True, exist_ok=True)
-    log, saved = folder / "metrics.jsonl", folder / "checkpoints"
-    state = checkpoint.latest(saved)
+    log, checkpoints = folder / "metrics.jsonl", folder / "checkpoints"
+    state = checkpoint.latest(checkpoints)
     step = position = 0
     values = None
     if state is not None:
@@ -109,7 +111,8 @@ def reinforce(
                 "optimizer": optimizer.state_dict(),
                 "random": checkpoint.random_state(),
             }
-            checkpoint.save(saved, step, state, settings.keep)
+            checkpoint.save(checkpoints, step, state, settings.keep)
+            saved()
         report(row)
     if rows := metrics.read(log):
         metrics.draw(rows, folder / "metrics.png")

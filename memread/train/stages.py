@@ -1,0 +1,188 @@
+"""The stages of training put together from a Run: supervise, reinforce, roll out, export."""
+
+from __future__ import annotations
+
+import platform
+import random
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from importlib import metadata as packages
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from memread import __version__
+from memread.errors import ConfigError
+from memread.profile import Profile
+from memread.train import export, reinforce, supervise, weights
+from memread.train.data.compose import Maker
+from memread.train.data.compose import Settings as Texts
+from memread.train.decoder import Decoder
+from memread.train.engine import TorchEngine
+from memread.train.episode import Episode, Split
+from memread.train.recipe import Run
+from memread.train.rollout import Recorder, Recording, Rollout, roll
+from memread.train.vocabulary import PromptVocabulary, open_vocabulary
+from memread.types import ChatFrame
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+class Bench:
+    """A model with LoRA on its device, its vocabulary and the profile: what every stage works with."""
+
+    def __init__(self, run: Run, base: Path, profile: Profile, start: Path | None = None) -> None:
+        """base: the GGUF. start: LoRA weights to go on from. Raises ModelError."""
+        self.run, self.base, self.profile = run, base, profile
+        self.vocabulary: PromptVocabulary
+        self.frame: ChatFrame
+        self.vocabulary, self.frame = open_vocabulary(base)
+        gpu = torch.cuda.is_available() if run.device == "auto" else run.device == "cuda"
+        self.device = torch.device("cuda" if gpu else "cpu")
+        half = run.dtype == "bfloat16" or (run.dtype == "auto" and gpu)
+        self.dtype = torch.bfloat16 if half else torch.float32
+        state, self.lora = weights.read_lora(start) if start else (None, run.lora)
+        self.model = weights.with_lora(weights.load(base, self.dtype), self.lora, run.reinforce.seed)
+        if state is not None:
+            weights.load_lora_state(self.model, state)
+        self.model.to(self.device)
+
+    def ready(self, stack: ExitStack, folder: Path) -> reinforce.Ready:
+        """What gives an engine with the model's present weights. folder: for files on the way."""
+        if self.run.rollouts == "llama.cpp":
+            return _Llama(self, stack, folder)
+        decoder = Decoder(self.model, dtype=self.dtype)
+        engine = TorchEngine(decoder, self.vocabulary, self.frame, self.run.engine, name=self.base.stem)
+        stack.callback(engine.close)
+
+        def ready() -> Recording:
+            engine.refresh()
+            return engine
+
+        return ready
+
+    def episodes(self, split: Split = "train", seed: int = 0) -> reinforce.Episodes:
+        """The n-th question of a split: one of those about text number n."""
+        folder = Path(self.run.data) if self.run.data else None
+        maker = Maker(split, seed, self.vocabulary, self._texts(), folder)
+
+        def episode(number: int) -> Episode:
+            family = maker.family(number)
+            return random.Random(family[0].id).choice(family)
+
+        return episode
+
+    def save_lora(self, path: Path) -> None:
+        """Write the present LoRA weights; a kill leaves the old file or the new one."""
+        temporary = path.with_name(path.name + ".part")
+        weights.save_lora(temporary, self.model, self.lora)
+        temporary.replace(path)
+
+    def record(self, folder: Path, stage: str) -> None:
+        """Write down everything that the run is made of."""
+        folder.mkdir(parents=True, exist_ok=True)
+        names = ("torch", "transformers", "peft", "numpy", "gguf")
+        facts = {
+            "stage": stage,
+            "memread": __version__,
+            "packages": {name: packages.version(name) for name in names},
+            "python": platform.python_version(),
+            "device": torch.cuda.get_device_name() if self.device.type == "cuda" else platform.processor(),
+            "model": str(self.base),
+            "profile": msgspec.to_builtins(self.profile),
+            "settings": msgspec.to_builtins(self.run),
+        }
+        (folder / f"{stage}.json").write_bytes(msgspec.json.format(msgspec.json.encode(facts)))
+
+    def _texts(self) -> Texts:
+        """As set, but nothing that is longer than the profile's budgets."""
+        budget, texts = self.profile.budget, self.run.texts
+        low, high = (min(tokens, budget.segment) for tokens in texts.segment_tokens)
+        return msgspec.structs.replace(
+            texts, segment_tokens=(low, high), memory_tokens=min(texts.memory_tokens, budget.memory - 1)
+        )
+
+
+def run_supervision(bench: Bench, folder: Path, report: Report, until: Callable[[], bool]) -> None:
+    """The warm start. Leaves lora.safetensors in the folder."""
+    bench.record(folder, "supervise")
+    recipe = msgspec.structs.replace(bench.run.supervise, lora=bench.lora)
+    teacher = supervise.teacher(bench.base, bench.profile)
+    data = Path(bench.run.data) if bench.run.data else None
+    lessons = supervise.Lessons(teacher, bench.vocabulary, recipe, data, "train")
+    supervise.learn(bench.model, lessons, folder, until=until, report=report)
+
+
+def run_reinforcement(bench: Bench, folder: Path, report: Report) -> None:
+    """Multi-Conv DAPO. Leaves lora.safetensors in the folder, of the last checkpoint."""
+    settings = bench.run.reinforce
+    bench.record(folder, "reinforce")
+    with ExitStack() as stack:
+        reinforce.reinforce(
+            bench.model,
+            bench.ready(stack, folder),
+            bench.episodes("train", settings.seed),
+            bench.profile,
+            bench.vocabulary,
+            settings,
+            folder,
+            report=report,
+            saved=lambda: bench.save_lora(folder / "lora.safetensors"),
+        )
+
+
+def run_rollouts(bench: Bench, folder: Path, *, split: Split, count: int, start: int) -> list[list[Rollout]]:
+    """Groups of rollouts of `count` episodes, to be looked at."""
+    settings = bench.run.reinforce
+    episodes = bench.episodes(split, settings.seed)
+    with ExitStack() as stack:
+        engine = bench.ready(stack, folder)()
+        return roll(
+            engine,
+            [episodes(start + number) for number in range(count)],
+            bench.profile,
+            rollouts=settings.rollouts,
+            seed=settings.seed,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+        )
+
+
+def run_export(base: Path, start: Path, out: Path, *, whole: bool, kind: export.Kind, name: str) -> Path:
+    """The LoRA in `start` as a GGUF adapter for `base`, or the merged model."""
+    state, lora = weights.read_lora(start)
+    if whole:
+        return export.merged(base, state, lora, out, name=name, kind=kind)
+    if kind not in ("F16", "F32"):
+        raise ConfigError(f"an adapter can be F16 or F32, not {kind}")
+    return export.adapter(base, state, lora, out, name=name, kind=kind)
+
+
+class _Llama:
+    """llama.cpp with the present weights: a merged model, written and loaded anew for every step."""
+
+    def __init__(self, bench: Bench, stack: ExitStack, folder: Path) -> None:
+        self._bench, self._path = bench, folder / "rollouts.gguf"
+        self._inner = stack.enter_context(ExitStack())
+        stack.callback(self._path.unlink, missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self) -> Recording:
+        from memread.engine.llamacpp.engine import LlamaEngine, Settings
+        from memread.engine.llamacpp.model import Model
+
+        self._inner.close()
+        bench, settings = self._bench, self._bench.run.engine
+        # F16 reads about as fast as any type on a CPU, and the reference must not be requantized.
+        export.merged(bench.base, weights.lora_state(bench.model), bench.lora, self._path, kind="F16")
+        model = self._inner.enter_context(Model(self._path))
+        engine = LlamaEngine(
+            model,
+            Settings(context=settings.context, slots=settings.rows),
+            name=bench.base.stem,
+            digest="",
+        )
+        self._inner.callback(engine.close)
+        return Recorder(engine, model.vocabulary, model.vocabulary.eos)

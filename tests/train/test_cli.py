@@ -1,0 +1,79 @@
+"""`memread train` as it is typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from memread.cli.app import main
+from memread.errors import ConfigError
+from memread.train.recipe import Run, read_run
+
+pytest.importorskip("torch", reason="torch is not installed (pip install 'memread[train]')")
+pytest.importorskip("transformers", reason="transformers is not installed (pip install 'memread[train]')")
+pytest.importorskip("peft", reason="peft is not installed (pip install 'memread[train]')")
+
+
+def _run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(["train", *arguments])
+    return int(left.value.code or 0)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two steps of each stage with a random model, exported and read by llama.cpp."""
+    assert _run("--smoke", "--folder", str(tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert "adapter.gguf" in out and "llama.cpp: 2 rollouts" in out
+    for stage in ("supervise", "reinforce"):
+        rows = [json.loads(line) for line in (tmp_path / stage / "metrics.jsonl").read_text().splitlines()]
+        assert [row["step"] for row in rows] == [1, 2]
+        facts = json.loads((tmp_path / stage / f"{stage}.json").read_text())
+        assert facts["settings"]["reinforce"]["rollouts"] == 2 and facts["packages"]["torch"]
+    assert (tmp_path / "reinforce" / "metrics.png").exists()
+
+
+def test_settings_are_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text('data = "texts"\n[reinforce]\nsteps = 7\nclip_high = 0.28\n[lora]\nrank = 8\n')
+    changes = ("--set", "reinforce.steps=9", "--set", "reinforce.reward=substring")
+    assert _run("settings", "--config", str(file), *changes) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {
+        "reinforce.steps=9",
+        "reinforce.clip_high=0.28",
+        'reinforce.reward="substring"',
+        "lora.rank=8",
+        'data="texts"',
+        "reinforce.kl=0.001",
+    } <= set(lines)
+
+
+def test_published_defaults() -> None:
+    settings = read_run(None).reinforce
+    assert (settings.clip_low, settings.clip_high, settings.kl) == (0.20, 0.20, 0.001)
+    assert (settings.rollouts, settings.temperature, settings.learning_rate) == (16, 1.0, 1e-6)
+    assert (settings.divide_by_deviation, settings.dynamic_sampling, settings.overlong) == (False, False, 0)
+    assert (settings.average, settings.information, settings.reward) == ("tokens", 0.0, "exact")
+    assert read_run(None) == Run()
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["reinforce.stepps=9", "reinforce.steps=many", "steps", "reinforce.reward=best", "model.x=1", "=1"],
+)
+def test_wrong_settings_are_named(change: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        read_run(None, [change])
+    assert "--set" in str(raised.value)
+
+
+def test_errors_have_their_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("reinforce", str(tmp_path), "--config", str(tmp_path / "none.toml")) == 20
+    assert _run("reinforce", str(tmp_path), "--from", str(tmp_path / "none")) == 20
+    assert _run("rollout", str(tmp_path), "--split", "test") == 2
+    assert _run() == 2
+    assert "Traceback" not in capsys.readouterr().err
