@@ -101,15 +101,6 @@ def _layers(value: object) -> int | Literal["auto"]:
     return "auto" if value == "auto" else _whole(0, 10_000)(value)
 
 
-def _one_of(*words: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        if value not in words:
-            raise ValueError
-        return str(value)
-
-    return parse
-
-
 _MILLIONS: Final = 1 << 24
 
 SETTINGS: Final = (
@@ -176,7 +167,6 @@ SETTINGS: Final = (
     ),
     Setting("data_dir", None, "a folder", "Where models and the journal are kept.", _path),
     Setting("journal", True, "true or false", "Record readings, so that they can be resumed.", _switch),
-    Setting("color", "auto", '"auto", "always" or "never"', "Colours.", _one_of("auto", "always", "never")),
 )
 _FIELDS: Final = {"models.path": "extra_folders"}
 """Fields of Config that are not called as the last part of their setting's name."""
@@ -201,7 +191,6 @@ class Config(msgspec.Struct, frozen=True):
     extra_folders: tuple[Path, ...]
     data_dir: Path
     journal: bool
-    color: str
     origins: dict[str, str]
     warnings: tuple[str, ...] = ()
     """Such as a variable that sets nothing. For standard error."""
@@ -293,7 +282,6 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
         extra_folders=values["models.path"],
         data_dir=values["data_dir"] or default_data_dir(),
         journal=values["journal"],
-        color=values["color"],
         origins={name: origin for name, (_, origin) in settled.items()},
         warnings=warnings,
     )

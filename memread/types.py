@@ -16,7 +16,7 @@ class Locator(msgspec.Struct, frozen=True, omit_defaults=True):
     """A place in a document, in terms a person can look up. Supplied by readers, never by a model."""
 
     document: int = 0
-    """Which input, 0-based, in reading order."""
+    """Which input, 0-based, in reading order; -1 for none of them."""
     page: str | None = None
     """The page label the document itself prints ("xii", "14")."""
     page_number: int | None = None
@@ -40,6 +40,10 @@ class Locator(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.page is not None or self.page_number is not None:
             return f"p. {self.page if self.page is not None else self.page_number}"
         return f"line {self.line}" if self.line is not None else ""
+
+
+NOWHERE = Locator(document=-1)
+"""Of something that is in none of the documents that are read: a file that was left out."""
 
 
 class Span(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ def file(home: Path) -> Path:
 def test_defaults(home: Path) -> None:
     found = config.load()
     assert (found.model, found.profile, found.threads, found.gpu_layers) == (None, None, 0, "auto")
-    assert (found.batch, found.journal, found.color, found.extra_folders) == (512, True, "auto", ())
+    assert (found.batch, found.journal, found.extra_folders) == (512, True, ())
     assert {*found.origins.values()} == {"default"}
     assert found.warnings == ()
     for path in (
@@ -52,7 +52,7 @@ def test_precedence(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_setting_from_each_place(file: Path, tmp_path: Path) -> None:
     file.write_text(
-        "model = 'm'\nprofile = 'p'\ndata_dir = 'd'\njournal = false\ncolor = 'never'\n"
+        "model = 'm'\nprofile = 'p'\ndata_dir = 'd'\njournal = false\n"
         "[engine]\nthreads = 3\ngpu_layers = 7\ncontext = 4096\nbatch = 64\n"
         "[budget]\nsegment = 99\nmemory = 98\nanswer = 97\n"
         "[sampling]\ntemperature = 1\ntop_p = 0.5\nseed = 5\n"
@@ -63,14 +63,14 @@ def test_every_setting_from_each_place(file: Path, tmp_path: Path) -> None:
     assert found.extra_folders == (file.parent / "x", Path.home() / "y")
     assert found.data_dir == file.parent / "d"
     assert found.model_folders == (file.parent / "d" / "models", *found.extra_folders)
-    text = {"gpu_layers": "auto", "journal": "off", "color": "always", "path": f"a{os.pathsep}~/b"}
+    text = {"gpu_layers": "auto", "journal": "off", "path": f"a{os.pathsep}~/b"}
     environ = {
         setting.variable: text.get(setting.name.rpartition(".")[2], "1") for setting in config.SETTINGS
     }
     environ |= {"MEMREAD_BUDGET_SEGMENT": "16", "MEMREAD_BUDGET_MEMORY": "8", "MEMREAD_BUDGET_ANSWER": "8"}
     found = config.load(environ=environ)
     assert found.origins == {setting.name: setting.variable for setting in config.SETTINGS}
-    assert (found.journal, found.gpu_layers, found.color) == (False, "auto", "always")
+    assert (found.journal, found.gpu_layers) == (False, "auto")
     assert found.extra_folders == (Path("a"), Path.home() / "b")
     flags = {"journal": True, "models.path": [tmp_path], "data_dir": tmp_path, "engine.gpu_layers": 0}
     found = config.load(flags, environ)
@@ -103,7 +103,6 @@ def test_paths_in_the_file_start_at_its_folder(file: Path) -> None:
         ("engine = 3\n", "there is no setting 'engine'"),
         ("[engine]\ngpu_layers = 'all'\n", 'must be a number of layers, or "auto"'),
         ("journal = 'perhaps'\n", "journal must be true or false, not 'perhaps'"),
-        ("color = 'pink'\n", 'color must be "auto", "always" or "never"'),
         ("[sampling]\ntop_p = 0\n", "sampling.top_p must be above 0, up to 1, not 0"),
         ("[sampling]\ntemperature = nan\n", "sampling.temperature must be 0 to 100, not nan"),
         ("[models]\npath = 3\n", "models.path must be a list of folders"),
@@ -146,9 +145,9 @@ def test_another_file(tmp_path: Path) -> None:
     path = tmp_path / "other.toml"
     with pytest.raises(ConfigError, match="no such file"):
         config.load(environ={"MEMREAD_CONFIG": str(path)})
-    path.write_text("color = 'never'")
+    path.write_text("journal = false")
     found = config.load(environ={"MEMREAD_CONFIG": str(path)})
-    assert (found.color, found.origin("color")) == ("never", str(path))
+    assert (found.journal, found.origin("journal")) == (False, str(path))
 
 
 def test_the_table_is_the_whole_of_it() -> None:

@@ -12,7 +12,7 @@ from memread.ingest.opening import PipeDocument, is_pipe, open_document
 from memread.ingest.resolve import Input
 from memread.protocols import Document
 from memread.text import one_line
-from memread.types import DocumentInfo, Locator, Passage, Skipped
+from memread.types import NOWHERE, DocumentInfo, Locator, Passage, Skipped
 
 _AT_ONCE = 4
 """Documents that are looked into at the same time, each by a child."""
@@ -38,7 +38,7 @@ def open_documents(
             if len(inputs) == 1 or (each.named and not isinstance(found, EmptyInput)):
                 raise found
             problem = found
-            left_out.append(Skipped(Locator(), one_line(found.message, 400)))
+            left_out.append(Skipped(NOWHERE, one_line(found.message, 400)))
         elif isinstance(found, DocumentInfo):
             documents.append(_Later(each.name, len(documents), password, found))
         else:

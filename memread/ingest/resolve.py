@@ -14,7 +14,7 @@ import msgspec
 from memread.errors import FileMissing, FileUnreadable, NothingToRead, UsageError
 from memread.ingest.opening import STANDARD_INPUT, missing, unreadable
 from memread.ingest.sniff import HEAD, look_into_zip, sniff
-from memread.types import Locator, Skipped
+from memread.types import NOWHERE, Skipped
 
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}$")
 
@@ -155,9 +155,9 @@ def _walk(folder: str) -> Iterator[Input | Skipped]:
             try:
                 yield from _walk(entry.path)
             except FileUnreadable as error:
-                yield Skipped(Locator(), error.message)
+                yield Skipped(NOWHERE, error.message)
         elif entry.is_dir():
-            yield Skipped(Locator(), f"{entry.path}: a link to a folder")
+            yield Skipped(NOWHERE, f"{entry.path}: a link to a folder")
         else:
             yield _look(entry.path)
 
@@ -166,17 +166,17 @@ def _look(path: str) -> Input | Skipped:
     """A file, if by its first bytes it can be read."""
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):
-            return Skipped(Locator(), f"{path}: not a regular file")
+            return Skipped(NOWHERE, f"{path}: not a regular file")
         with Path(path).open("rb") as file:
             found = sniff(file.read(HEAD), path)
             if found.kind == "zip":
                 found = look_into_zip(file, path)
     except OSError as error:
-        return Skipped(Locator(), f"{path}: {error.strerror or error}")
+        return Skipped(NOWHERE, f"{path}: {error.strerror or error}")
     if found.kind == "empty":
-        return Skipped(Locator(), f"{path}: it is empty")
+        return Skipped(NOWHERE, f"{path}: it is empty")
     if found.kind == "binary":
-        return Skipped(Locator(), f"{path}: {found.what}")
+        return Skipped(NOWHERE, f"{path}: {found.what}")
     return Input(path, named=False)
 
 

@@ -76,9 +76,9 @@ def place(span: Span | Locator | None, documents: Sequence[DocumentInfo] = ()) -
     if span is None:
         return ""
     where = line(span.label(), 120)
-    if len(documents) < 2:
-        return where
     index = span.start.document if isinstance(span, Span) else span.document
+    if len(documents) < 2 or index < 0:
+        return where
     return " · ".join(part for part in (title(documents, index), where) if part)
 
 
