@@ -106,7 +106,7 @@ def split_sentences(text: str) -> list[str]:
     return _SENTENCE_END.split(text)
 
 
-_SENTENCE_END = re.compile(r"(?<=[a-z0-9)\"”’][.!?]) (?=[A-Z\"“‘(])")
+_SENTENCE_END = re.compile(r"(?:(?<=[a-z0-9)\"”’][.!?])|(?<=[.!?][\"”’])) (?=[A-Z\"“‘(])")
 
 
 def _is(path: Path, *names: str) -> bool:

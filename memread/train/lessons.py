@@ -1,0 +1,204 @@
+"""Episodes → what supervision learns from: prompts and ideal replies in tokens, packed for speed.
+
+Prompts are built by memread.prompts and encoded by the vocabulary that inference uses, as in a reading.
+Conversations about one section share the tokens at the start of their prompts. These are computed once: a row
+is a common prefix and branches that see it but not each other. With the section first and six questions about
+a text, a row costs about a third of its conversations apart.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from memread import prompts
+from memread.errors import ModelUnloadable
+from memread.profile import Profile
+from memread.train.episode import Episode
+from memread.train.vocabulary import PromptVocabulary
+from memread.types import ChatFrame, Part
+
+Kind = Literal["new", "kept", "empty", "cleared", "answer", "unsaid"]
+"""new: the memory changes. kept: it stays. empty: nothing is known, before and after. cleared: a false entry
+goes. answer, unsaid: the last reply, with an answer or without."""
+
+
+class Conversation(NamedTuple):
+    """A prompt and its ideal reply, in tokens; the reply ends with the token that ends replies."""
+
+    kind: Kind
+    prompt: tuple[int, ...]
+    reply: tuple[int, ...]
+    weights: tuple[float, ...]
+    """How much each token of the reply counts."""
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which conversations of an episode are learned from."""
+
+    kept: float = 0.3
+    """The share of the updates that change nothing."""
+    empty: float = 0.3
+    """The same where nothing is known yet."""
+    false_entries: float = 0.15
+    """The share of prompts whose memory holds a sentence too many: an update drops it, an answer ignores
+    it."""
+    decisions: float = 3.0
+    """Weight of the tokens where it is decided whether something is new: the first, and those after a
+    statement. All others merely go on with a quotation, and weigh 1."""
+
+
+EVERYTHING = Choice(kept=1.0, empty=1.0, false_entries=0.0, decisions=1.0)
+
+
+class Teacher:
+    """Makes conversations for one model and profile."""
+
+    def __init__(
+        self, profile: Profile, frame: ChatFrame, vocabulary: PromptVocabulary, end: int | None
+    ) -> None:
+        """end: the token that ends a reply, such as that of "<|im_end|>". Raises ModelUnloadable if not."""
+        if end is None or not vocabulary.ends(end):
+            raise ModelUnloadable("the model's file does not say which token ends a reply")
+        self.profile, self.frame, self.vocabulary, self.end = profile, frame, vocabulary, end
+
+    def conversations(
+        self, episode: Episode, choice: Choice = EVERYTHING, seed: str = ""
+    ) -> list[Conversation]:
+        """The ideal conversations of an episode, in order: updates, then the answer."""
+        return [
+            said
+            for _, said in self._conversations(episode, choice, random.Random(f"{seed}/{episode.id}"), ())
+        ]
+
+    def lessons(self, family: Sequence[Episode], choice: Choice, seed: str) -> list[list[Conversation]]:
+        """Chosen conversations of episodes about one text, those about one section together."""
+        facts = tuple(dict.fromkeys(line for e in family for line in e.memories[-1].split("\n") if line))
+        groups: dict[int, list[Conversation]] = {}
+        for episode in family:
+            r = random.Random(f"{seed}/{episode.id}")
+            for place, conversation in self._conversations(episode, choice, r, facts):
+                groups.setdefault(place, []).append(conversation)
+        return [groups[place] for place in sorted(groups)]
+
+    def _conversations(
+        self, episode: Episode, choice: Choice, r: random.Random, facts: Sequence[str]
+    ) -> Iterator[tuple[int, Conversation]]:
+        """(number of the section, conversation); the answer after the last."""
+        initial = self.profile.wording.initial_memory
+        own = "\n".join(episode.memories)
+        facts = [fact for fact in facts if fact not in own]  # nothing that is still to come is false
+        before = ""
+        for place, (section, after) in enumerate(zip(episode.segments, episode.memories, strict=True)):
+            given = self._with_false_entry(before, facts, choice, r)
+            kind: Kind = "new" if after != before else "kept" if before else "empty"
+            share = {"new": 1.0, "kept": choice.kept, "empty": choice.empty}[kind]
+            if given != before and kind != "new":
+                kind, share = "cleared", max(choice.kept, choice.empty)
+            if r.random() < share:
+                parts = prompts.update(
+                    self.profile,
+                    self.frame,
+                    question=episode.question,
+                    memory=given or initial,
+                    section=section,
+                )
+                yield place, self._made(kind, parts, after or initial, choice)
+            before = after
+        given = self._with_false_entry(before, facts, choice, r)
+        parts = prompts.answer(self.profile, self.frame, question=episode.question, memory=given or initial)
+        kind = "answer" if episode.answers else "unsaid"
+        yield len(episode.segments), self._made(kind, parts, episode.reply, choice)
+
+    def _with_false_entry(self, memory: str, facts: Sequence[str], choice: Choice, r: random.Random) -> str:
+        """`memory`, at times with a fact that is about something else."""
+        if not facts or r.random() >= choice.false_entries:
+            return memory
+        lines = memory.split("\n") if memory else []
+        lines.insert(r.randint(0, len(lines)), r.choice(facts))
+        return "\n".join(lines)
+
+    def _made(self, kind: Kind, parts: Iterable[Part], reply: str, choice: Choice) -> Conversation:
+        ids = self.vocabulary.encode(reply)
+        weights = [1.0] * (len(ids) + 1)
+        weights[0] = choice.decisions
+        if kind not in ("answer", "unsaid"):
+            weights[-1] = choice.decisions
+            for place, token in enumerate(ids):
+                if b"\n" in self.vocabulary.piece(token):
+                    weights[place] = choice.decisions
+        return Conversation(
+            kind, tuple(self.vocabulary.encode_prompt(parts)), (*ids, self.end), tuple(weights)
+        )
+
+
+class Row(NamedTuple):
+    """What goes through the model at once: a prefix, then branches. T tokens, N of them to be predicted."""
+
+    ids: list[int]
+    """[T]"""
+    positions: list[int]
+    """[T] Each branch goes on where the prefix ended."""
+    branches: list[int]
+    """[T] 0: the prefix, seen by all; else the number of the branch."""
+    places: list[int]
+    """[N] From which token of the row each token of a reply is predicted."""
+    targets: list[int]
+    """[N]"""
+    weights: list[float]
+    """[N]"""
+    spans: list[tuple[Kind, int, int]]
+    """Each conversation: its kind, and its part of places, targets and weights."""
+
+
+def rows(conversations: Sequence[Conversation], limit: int) -> Iterator[Row]:
+    """Conversations in rows of at most `limit` tokens (one conversation at least), in their order."""
+    held: list[Conversation] = []
+    for conversation in conversations:
+        if held and _size([*held, conversation]) > limit:
+            yield row(held)
+            held = []
+        held.append(conversation)
+    if held:
+        yield row(held)
+
+
+def row(conversations: Sequence[Conversation]) -> Row:
+    """One row of all `conversations`."""
+    shared = _shared(conversations)
+    ids = [*conversations[0].prompt[:shared]]
+    positions, branches = [*range(shared)], [0] * shared
+    places: list[int] = []
+    targets: list[int] = []
+    weights: list[float] = []
+    spans: list[tuple[Kind, int, int]] = []
+    for number, (kind, prompt, reply, weight) in enumerate(conversations, start=1):
+        # The last token of a reply predicts nothing.
+        rest = [*prompt[shared:], *reply[:-1]]
+        first = len(ids) + len(prompt) - shared - 1
+        places += range(first, first + len(reply))
+        spans.append((kind, len(targets), len(targets) + len(reply)))
+        targets += reply
+        weights += weight
+        ids += rest
+        positions += range(shared, shared + len(rest))
+        branches += [number] * len(rest)
+    return Row(ids, positions, branches, places, targets, weights, spans)
+
+
+def _shared(conversations: Sequence[Conversation]) -> int:
+    """How many tokens at the start all prompts share; each keeps one of its own, to predict from."""
+    first, *others = [c.prompt for c in conversations]
+    shared = len(first) - 1
+    for other in others:
+        shared = min(shared, len(other) - 1)
+        shared = next((i for i in range(shared) if first[i] != other[i]), shared)
+    return shared
+
+
+def _size(conversations: Sequence[Conversation]) -> int:
+    shared = _shared(conversations)
+    return shared + sum(len(c.prompt) - shared + len(c.reply) - 1 for c in conversations)

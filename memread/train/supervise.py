@@ -1,0 +1,279 @@
+"""The warm start: supervised on ideal memories. Resumes exactly; bounded in steps and in time.
+
+A step takes whole families of episodes until it has enough tokens; the data of step n thus depends on the
+seed and on where step n-1 ended, nothing else. There is no dropout: with the weights, the optimizer's moments
+and the number of the next family, a killed run goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from memread.errors import ModelUnloadable
+from memread.gguf import read_header
+from memread.profile import Profile
+from memread.protocols import Tokenizer
+from memread.train.data.compose import Maker, Settings
+from memread.train.episode import Split
+from memread.train.lessons import Choice, Row, Teacher, rows
+from memread.train.weights import Lora, load_lora_state, lora_state, save_lora
+
+Tensor = Any
+"""torch.Tensor: torch is not installed where the types are checked."""
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A part of the curriculum."""
+
+    first: int
+    """The step it begins with."""
+    data: Settings
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """How supervision is done."""
+
+    lora: Lora = Lora()
+    stages: tuple[Stage, ...] = (
+        Stage(0, Settings(segment_tokens=(150, 400), segments=(1, 3))),
+        Stage(150, Settings(segment_tokens=(200, 900), segments=(1, 4))),
+    )
+    choice: Choice = Choice()
+    rate: float = 1e-3
+    """At its peak: rises over `warmup` steps, stays, falls to a tenth over the last `decay` (a share) of
+    `steps`."""
+    warmup: int = 15
+    decay: float = 0.4
+    steps: int = 600
+    step_tokens: int = 6000
+    """Tokens that go through the model in a step, at least."""
+    row_tokens: int = 2048
+    """Tokens that go through it at once, at most: bounds memory (about 2 MB a token in float32)."""
+    clip: float = 1.0
+    """Norm that gradients are clipped to."""
+    seed: int = 0
+
+
+class Progress(msgspec.Struct):
+    """Where a run is."""
+
+    step: int = 0
+    """Steps done."""
+    family: int = 0
+    """The next family to learn from."""
+    tokens: int = 0
+    """That went through the model so far."""
+    seconds: float = 0.0
+
+
+def rate_at(recipe: Recipe, step: int) -> float:
+    """The learning rate of step number `step`, 0-based."""
+    begins = recipe.steps * (1 - recipe.decay)
+    falling = (step - begins) / max(recipe.steps - begins, 1)
+    return recipe.rate * min((step + 1) / recipe.warmup, 1.0, max(0.1, 1.0 - 0.9 * falling))
+
+
+def loss(model: Any, row: Row) -> tuple[Tensor, Tensor]:
+    """(sum of weight × cross-entropy over the row's reply tokens, whether each is the likeliest: [N])."""
+    import torch
+
+    inner = model.get_base_model()
+    device = inner.lm_head.weight.device
+    branches = torch.tensor(row.branches, device=device)
+    # A token sees what comes before it in the prefix and in its own branch.
+    seen = ((branches[None, :] == 0) | (branches[None, :] == branches[:, None])).tril_()
+    hidden = inner.model(
+        input_ids=torch.tensor([row.ids], device=device),
+        attention_mask=seen[None, None],
+        position_ids=torch.tensor([row.positions], device=device),
+        use_cache=False,
+    ).last_hidden_state[0]
+    # The output head costs 28M multiplications a token here: reply tokens only.
+    logits = inner.lm_head(hidden[torch.tensor(row.places, device=device)]).float()
+    targets = torch.tensor(row.targets, device=device)
+    each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    return (each * torch.tensor(row.weights, device=device)).sum(), logits.argmax(-1) == targets
+
+
+class Lessons:
+    """The rows of every step. Makers of texts are kept: loading a folder takes a second."""
+
+    def __init__(
+        self, teacher: Teacher, tokenizer: Tokenizer, recipe: Recipe, folder: Path | None, split: Split
+    ) -> None:
+        self.teacher, self.recipe = teacher, recipe
+        self._makers = [Maker(split, recipe.seed, tokenizer, s.data, folder) for s in recipe.stages]
+
+    def step(self, number: int, family: int) -> tuple[list[Row], int]:
+        """(rows of step `number` from family `family` on, the family after)"""
+        recipe = self.recipe
+        stage = max(i for i, s in enumerate(recipe.stages) if s.first <= number or i == 0)
+        found: list[Row] = []
+        while sum(len(row.ids) for row in found) < recipe.step_tokens:
+            found += self.family(stage, family, recipe.choice)
+            family += 1
+        return found, family
+
+    def family(self, stage: int, number: int, choice: Choice) -> Iterator[Row]:
+        episodes = self._makers[stage].family(number)
+        for group in self.teacher.lessons(episodes, choice, str(self.recipe.seed)):
+            yield from rows(group, self.recipe.row_tokens)
+
+
+def learn(
+    model: Any,
+    lessons: Lessons,
+    folder: Path,
+    *,
+    until: Callable[[], bool] = lambda: False,
+    dev: Lessons | None = None,
+    every: int = 20,
+    judged: int = 12,
+    report: Callable[[dict[str, Any]], None] = lambda record: None,
+) -> Progress:
+    """Train until `recipe.steps`, or until `until()` says so after a step; go on where `folder` left off.
+
+    folder: gets checkpoint.safetensors, lora.safetensors (the weights alone) and metrics.jsonl. every: steps
+    between checkpoints, and between tests on the first `judged` families of `dev`.
+    Raises ModelUnloadable for a checkpoint of another model.
+    """
+    import torch
+
+    recipe = lessons.recipe
+    folder.mkdir(parents=True, exist_ok=True)
+    names, parameters = zip(*((n, p) for n, p in model.named_parameters() if p.requires_grad), strict=True)
+    optimizer = torch.optim.AdamW(parameters, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
+    checkpoint = folder / "checkpoint.safetensors"
+    progress = restore(checkpoint, model, optimizer, names) if checkpoint.exists() else Progress()
+    while progress.step < recipe.steps:
+        began = time.monotonic()
+        found, family = lessons.step(progress.step, progress.family)
+        rate = rate_at(recipe, progress.step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        record = _update(model, optimizer, parameters, found, recipe.clip)
+        tokens, seconds = sum(len(row.ids) for row in found), time.monotonic() - began
+        progress.step, progress.family = progress.step + 1, family
+        progress.tokens, progress.seconds = progress.tokens + tokens, progress.seconds + seconds
+        ends = progress.step >= recipe.steps or until()
+        record |= {"step": progress.step, "rate": rate, "tokens": tokens, "total_tokens": progress.tokens}
+        record |= {"seconds": round(seconds, 2), "tokens_per_second": round(tokens / seconds, 1)}
+        if progress.step % every == 0 or ends:
+            if dev is not None:
+                record["dev"] = judge(model, dev, judged)
+            save(checkpoint, model, optimizer, names, progress)
+            _replacing(folder / "lora.safetensors", lambda path: save_lora(path, model, recipe.lora))
+        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        report(record)
+        if ends:
+            break
+    return progress
+
+
+def _update(
+    model: Any, optimizer: Any, parameters: Sequence[Tensor], found: Sequence[Row], clip: float
+) -> dict[str, Any]:
+    """One step over all rows: the mean over the weights of all reply tokens, however they are packed."""
+    import torch
+
+    total = sum(sum(row.weights) for row in found)
+    marks: dict[str, list[bool]] = {}
+    value = 0.0
+    optimizer.zero_grad(set_to_none=True)
+    for row in found:
+        summed, right = loss(model, row)
+        (summed / total).backward()
+        value += float(summed.detach())
+        _mark(marks, row, right)
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, clip))
+    if math.isfinite(norm):
+        optimizer.step()
+    record: dict[str, Any] = {"loss": round(value / total, 5), "norm": round(norm, 4)}
+    record["conversations"] = sum(map(len, marks.values()))
+    return record | {"right": _shares(marks)}
+
+
+def judge(model: Any, lessons: Lessons, families: int = 12) -> dict[str, Any]:
+    """Loss, and the share of replies that greedy decoding would give to the letter, by kind: every
+    conversation of the first families, whatever was learned from."""
+    import torch
+
+    marks: dict[str, list[bool]] = {}
+    value = weight = 0.0
+    with torch.no_grad():
+        for number in range(families):
+            for row in lessons.family(0, number, lessons.recipe.choice):
+                summed, right = loss(model, row)
+                value, weight = value + float(summed), weight + sum(row.weights)
+                _mark(marks, row, right)
+    return {"loss": round(value / weight, 5), "right": _shares(marks)}
+
+
+def _mark(marks: dict[str, list[bool]], row: Row, right: Tensor) -> None:
+    """Teacher forcing with every token the likeliest is what greedy decoding writes."""
+    for kind, start, end in row.spans:
+        marks.setdefault(kind, []).append(bool(right[start:end].all()))
+
+
+def _shares(marks: dict[str, list[bool]]) -> dict[str, str]:
+    return {kind: f"{sum(found)}/{len(found)}" for kind, found in sorted(marks.items())}
+
+
+def save(path: Path, model: Any, optimizer: Any, names: Sequence[str], progress: Progress) -> None:
+    """Write a checkpoint: LoRA, moments, progress. Atomic; no pickle, so that it may come from anywhere."""
+    from safetensors.torch import save_file
+
+    tensors = {f"lora/{name}": tensor for name, tensor in lora_state(model).items()}
+    for name, parameter in zip(names, optimizer.param_groups[0]["params"], strict=True):
+        for moment, value in optimizer.state[parameter].items():
+            tensors[f"{moment}/{name}"] = value.cpu().contiguous()
+    facts = {"progress": msgspec.json.encode(progress).decode()}
+    _replacing(path, lambda temporary: save_file(tensors, temporary, facts))
+
+
+def restore(path: Path, model: Any, optimizer: Any, names: Sequence[str]) -> Progress:
+    """Load what `save` wrote. Raises ModelUnloadable."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            progress = msgspec.json.decode(file.metadata()["progress"], type=Progress)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, KeyError, msgspec.DecodeError) as error:
+        raise ModelUnloadable(f"{path}: cannot be read as a checkpoint ({error})") from error
+    load_lora_state(model, {n.removeprefix("lora/"): t for n, t in tensors.items() if n.startswith("lora/")})
+    for name, parameter in zip(names, optimizer.param_groups[0]["params"], strict=True):
+        moments = ("step", "exp_avg", "exp_avg_sq")
+        found = {m: tensors[f"{m}/{name}"] for m in moments if f"{m}/{name}" in tensors}
+        if found:
+            optimizer.state[parameter] = {
+                m: t if m == "step" else t.to(parameter.device) for m, t in found.items()
+            }
+    return progress
+
+
+def _replacing(path: Path, write: Callable[[Path], None]) -> None:
+    """Write under another name, flush, rename: a kill leaves the old file or the new one."""
+    import os
+
+    temporary = path.with_name(path.name + ".part")
+    write(temporary)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def teacher(path: Path, profile: Profile) -> Teacher:
+    """The teacher for the model in a GGUF. Raises NotGguf, ModelUnloadable."""
+    from memread.train.vocabulary import open_vocabulary
+
+    vocabulary, frame = open_vocabulary(path)
+    return Teacher(profile, frame, vocabulary, read_header(path).number("tokenizer.ggml.eos_token_id"))

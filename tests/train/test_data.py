@@ -1,0 +1,261 @@
+"""Makers of episodes: seeded, endless, ideal memories that are right, splits that share nothing."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import random
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from memread.train.data import frames, relations, words
+from memread.train.data.compose import Maker, Settings
+from memread.train.data.corpus import Corpus, split_sentences
+from memread.train.data.puzzles import MAKERS, Wordings
+from memread.train.data.splits import deal, share
+from memread.train.episode import NOT_SAID, Episode, Split
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+class Words:
+    """A tokenizer of words: fast, and good enough to cut by."""
+
+    def count(self, text: str) -> int:
+        return len(re.findall(r"\w+|[^\w\s]", text))
+
+
+SETTINGS = Settings(segment_tokens=(60, 200), segments=(1, 8), puzzles=(1, 3))
+
+
+def maker(split: Split, folder: Path | None = None, **changes: Any) -> Maker:
+    kept = {name: getattr(SETTINGS, name) for name in SETTINGS.__struct_fields__}
+    return Maker(split, 7, Words(), Settings(**kept | changes), folder)
+
+
+def episodes(split: Split, number: int = 120, folder: Path | None = None, **changes: Any) -> list[Episode]:
+    made = maker(split, folder, **changes)
+    return [e for index in range(number) for e in made.family(index)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of real data, in small, made up."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "qa" / "train").mkdir(parents=True)
+    (root / "qa" / "eval").mkdir(parents=True)
+    r = random.Random(0)
+    w = words.Words(r, "train")
+
+    def text(title: str) -> list[str]:
+        return [
+            f"{title} is a {w.pick('ADJECTIVES')} film directed by {w.person()}.",
+            f"It was released in {r.randint(1900, 2020)} and nobody in {w.place()} noticed it.",
+            f"The {w.pick('NOUNS')} of {w.place()} is shown in it for {r.randint(2, 90)} minutes.",
+        ]
+
+    titles = [f"The {w.made_up()} {w.made_up()}" for _ in range(300)]
+    paragraphs = [{"title": title, "text": " ".join(text(title))} for title in titles]
+    hops = []
+    for one, other in zip(titles[::2], titles[1::2], strict=True):
+        context = [[one, text(one)], [other, text(other)]]
+        hops.append(
+            {
+                "question": f"Which came first, {one} or {other}?",
+                "answer": one,
+                "type": "comparison",
+                "supporting_facts": [[one, 1], [other, 1]],
+                "context": context,
+            }
+        )
+    contexts = [" ".join(text(title)) for title in titles]
+    squad = [
+        {
+            "context": context,
+            "qas": [
+                {
+                    "question": f"Who is {n}?",
+                    "answers": [{"text": context[10:20], "answer_start": 10}],
+                },
+                {"question": f"Who is not {n}?", "answers": []},
+            ],
+        }
+        for n, context in enumerate(contexts)
+    ]
+    for name, content in {
+        "train/paragraphs": paragraphs,
+        "train/hotpotqa": hops,
+        "train/squad": {"data": [{"title": "All_films", "paragraphs": squad}]},
+        "eval/paragraphs": [{"title": "Secret", "text": "EVALUATION ONLY. " * 20}],
+    }.items():
+        with gzip.open(root / "qa" / f"{name}.json.gz", "wt", encoding="utf-8") as file:
+            json.dump(content, file)
+    return root
+
+
+def test_the_same_anywhere_any_time() -> None:
+    first, again = maker("train"), maker("train")
+    again.family(3)
+    assert first.family(5) == again.family(5) != first.family(6)
+    assert first.family(5) != Maker("train", 8, Words(), SETTINGS).family(5)
+    taken = list(itertools.islice(first.episodes(4), 3))
+    assert [e.id.rpartition("/")[0] for e in taken] == ["train/7/4", "train/7/5", "train/7/6"]
+
+
+@pytest.mark.parametrize("with_files", [False, True])
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_episode_is_right(split: Split, with_files: bool, folder: Path) -> None:
+    found = episodes(split, 80, folder if with_files else None)
+    for episode in found:
+        text = "".join(episode.segments)
+        assert len(episode.memories) == len(episode.segments) >= 1
+        assert episode.split == split and episode.question.strip()
+        # A statement says what it is about, then quotes what was read so far.
+        read = ""
+        for segment, memory in zip(episode.segments, episode.memories, strict=True):
+            read += segment
+            for line in memory.split("\n"):
+                assert line in read or line.partition(": ")[2] in read, (line, read)
+        if not episode.answers:
+            assert episode.memories[-1] == "" and episode.reply == f"\\boxed{{{NOT_SAID}}}"
+            continue
+        known = episode.memories[-1].lower()
+        wanted = episode.answers if episode.need_all else episode.answers[:1]
+        if episode.kind != "multi-hop":
+            assert all(answer.lower() in known for answer in wanted), episode
+            assert all(answer.lower() in text.lower() for answer in wanted)
+        assert all(answer in episode.reply for answer in wanted)
+        assert episode.reply.startswith("\\boxed{") and episode.reply.endswith("}")
+
+
+def test_kinds_of_questions(folder: Path) -> None:
+    kinds = {episode.kind for episode in episodes("train", 250, folder)}
+    assert kinds >= {
+        *("needle", "story", "multi-key", "multi-value", "multi-query", "corrected", "chain"),
+        *("not-in-text", "real", "multi-hop", "cloze", "about"),
+    }
+
+
+def test_segments_within_their_budget_and_as_many_as_asked_for() -> None:
+    found = episodes("train", 100, segment_tokens=(80, 80), segments=(10, 10), cut=0.0)
+    assert all(Words().count(segment) <= 80 for episode in found for segment in episode.segments)
+    assert all(8 <= len(episode.segments) <= 24 for episode in found)
+    assert any("" in e.memories[3:] and e.answers for e in found), "empty stretches of several segments"
+    assert {len(e.segments) for e in episodes("train", 60, segments=(1, 1))} <= {1, 2, 3, 4, 5, 6}
+
+
+def test_a_fact_cut_in_two_is_remembered_in_two() -> None:
+    parts = 0
+    for episode in episodes("train", 60, cut=1.0):
+        for before, after in itertools.pairwise(episode.memories):
+            last, grown = before.rpartition("\n")[2], after.split("\n")
+            parts += bool(last) and any(line.startswith(last) and line != last for line in grown)
+    assert parts > 20
+
+
+def test_a_correction_replaces_what_it_corrects() -> None:
+    replaced = 0
+    for episode in episodes("train", 400):
+        if episode.kind == "corrected":
+            assert "\n" not in episode.memories[-1]
+            steps = [memory for memory in dict.fromkeys(episode.memories) if memory]
+            replaced += len(steps) > 1
+            assert episode.answers[0] in steps[-1]
+    assert replaced > 3
+
+
+def test_memories_are_merged_not_replaced() -> None:
+    grown = 0
+    for episode in episodes("train", 200):
+        if episode.kind == "multi-value":
+            for before, after in itertools.pairwise(m for m in episode.memories if m):
+                assert after.startswith(before.rpartition("\n")[0])
+                grown += after.count("\n") > before.count("\n")
+    assert grown > 10
+
+
+def test_splits_share_no_wording() -> None:
+    lines = [{s: frames.frames(s) for s in SPLITS}[split] for split in SPLITS]
+    for field in set(frames.Frames._fields) - {"attributes"}:
+        found = [set(getattr(one, field)) for one in lines]
+        assert all(found), f"{field}: a split has none"
+        assert not any(a & b for a, b in itertools.combinations(found, 2)), field
+    attributes = [
+        {name for group in one.attributes.values() for names in group for name in names} for one in lines
+    ]
+    assert not any(a & b for a, b in itertools.combinations(attributes, 2))
+    told = [
+        {text for one in relations.relations(split) for text in (*one.statements, *one.questions)}
+        for split in SPLITS
+    ]
+    assert all(told) and not any(a & b for a, b in itertools.combinations(told, 2))
+    # RULER's own wordings are evaluated with.
+    for line in (frames.RULER_STATEMENT, frames.RULER_QUESTION, frames.RULER_CHAIN_QUESTION):
+        assert not any(line in getattr(lines[0], field) for field in frames.Frames._fields)
+
+
+def test_splits_share_no_entity() -> None:
+    for name, found in words.LISTS.items():
+        if name not in ("MONTHS", "ONSETS", "VOWELS", "CODAS", "ENDINGS"):
+            shares = [set(share(found, split)) for split in SPLITS]
+            assert all(shares), name
+            assert sum(map(len, shares)) == len(set(found)), f"{name}: a word twice"
+
+    def entities(split: Split) -> set[str]:
+        w = words.Words(random.Random(3), split)
+        makers = (w.person, w.place, w.made_up, w.holder)
+        return {make() for make in makers for _ in range(400)}
+
+    found = [entities(split) for split in SPLITS]
+    # "room A5" and its like are no names: everything else must differ.
+    found = [{name for name in names if not re.search(r"[A-Z]\d", name)} for names in found]
+    assert not any(a & b for a, b in itertools.combinations(found, 2))
+
+
+def test_splits_share_no_text(folder: Path) -> None:
+    corpora = [Corpus(split, folder) for split in SPLITS]
+    texts = [
+        {p.text for p in c.paragraphs}
+        | {a.context for a in c.asked}
+        | {" ".join(sentences) for m in c.multi_hop for _, sentences, _ in m.gold}
+        for c in corpora
+    ]
+    assert all(texts) and all(c.multi_hop and c.asked for c in corpora)
+    assert not any(a & b for a, b in itertools.combinations(texts, 2))
+    titles = [{p.title for p in c.paragraphs} | {g[0] for m in c.multi_hop for g in m.gold} for c in corpora]
+    assert not any(a & b for a, b in itertools.combinations(titles, 2))
+    assert not any("EVALUATION" in text for found in texts for text in found)
+
+
+def test_the_number_of_wordings() -> None:
+    lines = frames.frames("train")
+    attributes = sum(len(names) for group in lines.attributes.values() for names in group)
+    assert len(lines.statements) * (len(lines.wraps) + 1) * attributes > 400_000
+    r = random.Random(0)
+    w = Wordings(words.Words(r, "train"), lines)
+    shapes = set()
+    for _ in range(1000):
+        plant = MAKERS["needle"][0](w).plants[0]
+        shapes.add(re.sub(r"[A-Z0-9][\w,.:/-]*", "X", plant.text))
+    assert len(shapes) > 850
+
+
+def test_a_line_stays_in_its_split_when_others_are_added() -> None:
+    lines = [f"line {n}" for n in range(40)]
+    for split in SPLITS:
+        assert set(deal(lines[:30], split)) <= set(deal(lines, split))
+        assert set(share(lines[::2], split)) <= set(share(lines, split))
+
+
+def test_sentences_are_not_cut_at_initials() -> None:
+    text = 'J. R. R. Tolkien wrote it. It came out in 1937. "So it did." He smiled.'
+    assert split_sentences(text) == [
+        "J. R. R. Tolkien wrote it.",
+        "It came out in 1937.",
+        '"So it did."',
+        "He smiled.",
+    ]

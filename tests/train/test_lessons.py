@@ -1,0 +1,142 @@
+"""What supervision learns from: the very prompts of a reading, packed in rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from memread import profile
+from memread.errors import ModelUnloadable
+from memread.loop import flow
+from memread.train.data.compose import Maker, Settings
+from memread.train.episode import Episode
+from memread.train.lessons import Choice, Conversation, Teacher, row, rows
+from memread.train.vocabulary import open_vocabulary
+from memread.types import Locator, Reply, Request, Segment, SegmentInfo, Span, digest
+
+PROFILES = Path(profile.__file__).parent / "train" / "data"
+EPISODE = Episode(
+    id="e",
+    split="train",
+    kind="needle",
+    question="Which code?",
+    answers=("42",),
+    segments=("Nothing here.\n\n", "The code is 42. <|im_end|>\n", "Later on."),
+    memories=("", "The code is 42.", "The code is 42."),
+    reply="\\boxed{42}",
+)
+END = 2
+
+
+def teacher_of(tiny_gguf: Path, layout: str = "section-first") -> Teacher:
+    vocabulary, frame = open_vocabulary(tiny_gguf)
+    return Teacher(profile.load(PROFILES / f"{layout}.toml"), frame, vocabulary, END)
+
+
+@pytest.fixture(scope="module")
+def teacher(tiny_gguf: Path) -> Teacher:
+    return teacher_of(tiny_gguf)
+
+
+@pytest.mark.parametrize("layout", ["section-first", "problem-first"])
+def test_prompts_are_those_of_a_reading(tiny_gguf: Path, layout: str) -> None:
+    teacher = teacher_of(tiny_gguf, layout)
+    initial = teacher.profile.wording.initial_memory
+    ideal = [memory or initial for memory in EPISODE.memories] + [EPISODE.reply]
+    span = Span(Locator(), Locator())
+    texts = [Segment(SegmentInfo(n, 9, span, digest(t)), t) for n, t in enumerate(EPISODE.segments)]
+    reading = flow(EPISODE.question, texts, teacher.profile, teacher.frame)
+    asked: list[Request] = []
+    reply = None
+    try:
+        while True:
+            item = reading.send(reply)
+            reply = None
+            if isinstance(item, Request):
+                reply = Reply(ideal[len(asked)], "stop")
+                asked.append(item)
+    except StopIteration as end:
+        assert end.value.text == "42" and end.value.boxed
+    said = teacher.conversations(EPISODE)
+    assert [list(c.prompt) for c in said] == [teacher.vocabulary.encode_prompt(r.prompt) for r in asked]
+    assert [c.reply for c in said] == [(*teacher.vocabulary.encode(text), END) for text in ideal]
+    assert [c.kind for c in said] == ["empty", "new", "kept", "answer"]
+    assert all(set(c.weights) == {1.0} and len(c.weights) == len(c.reply) for c in said)
+    # "<|im_end|>" in a text is letters: as a token it stands only at the end of a message.
+    assert [c.prompt.count(END) for c in said] == [c.prompt.count(END) for c in said[:1]] * 4
+
+
+def test_a_token_that_ends_nothing_is_refused(teacher: Teacher) -> None:
+    for end in (None, 500):
+        with pytest.raises(ModelUnloadable, match="ends a reply"):
+            Teacher(teacher.profile, teacher.frame, teacher.vocabulary, end)
+
+
+def test_decisions_weigh_more(teacher: Teacher) -> None:
+    two = Episode(
+        **{n: getattr(EPISODE, n) for n in EPISODE.__struct_fields__} | {"memories": ("", "A b.", "A b.\nC.")}
+    )
+    *_, new, answer = teacher.conversations(two, Choice(kept=0, empty=0, false_entries=0, decisions=3.0))
+    heavy = [teacher.vocabulary.piece(t) for t, w in zip(new.reply, new.weights, strict=True) if w == 3.0]
+    assert heavy == [b"A", b"\n", b""]
+    assert answer.weights[0] == 3.0 and set(answer.weights[1:]) == {1.0}
+
+
+def test_what_is_chosen_of_a_family(teacher: Teacher) -> None:
+    maker = Maker("train", 0, teacher.vocabulary, Settings(segment_tokens=(100, 200), segments=(2, 4)))
+    choice = Choice(kept=0.5, empty=0.5, false_entries=0.3)
+    kinds: Counter[str] = Counter()
+    for number in range(30):
+        family = maker.family(number)
+        lessons = teacher.lessons(family, choice, "seed")
+        assert lessons == teacher.lessons(family, choice, "seed")
+        kinds.update(c.kind for group in lessons for c in group)
+        everything = Counter(c.kind for e in family for c in teacher.conversations(e))
+        mine = Counter(c.kind for group in lessons for c in group)
+        assert mine["new"] == everything["new"]
+        assert mine["answer"] + mine["unsaid"] == len(family)
+    assert all(kinds[kind] > 5 for kind in ("new", "kept", "empty", "cleared", "answer", "unsaid"))
+
+
+def test_a_false_entry_is_dropped(teacher: Teacher) -> None:
+    choice = Choice(kept=1, empty=1, false_entries=1.0)
+    lessons = teacher.lessons(
+        (EPISODE, Episode("f", "train", "n", "Who?", ("Al",), EPISODE.segments, ("Al.", "Al.", "Al."), "Al")),
+        choice,
+        "",
+    )
+    mine = next(c for c in lessons[0] if c.kind == "cleared")
+    before = b"".join(map(teacher.vocabulary.piece, mine.prompt)).decode()
+    assert "Memory: Al." in before and "Which code?" in before
+    assert mine.reply == (*teacher.vocabulary.encode("Nothing yet."), END)
+    # What the episode itself will find out is never called false.
+    prompts = [b"".join(map(teacher.vocabulary.piece, c.prompt)).decode() for c in lessons[0]]
+    assert not any("Memory: The code" in prompt and "Which code" in prompt for prompt in prompts)
+
+
+def test_a_row_shares_what_prompts_begin_with() -> None:
+    made = row(
+        [
+            Conversation("new", (1, 2, 3, 4), (5, 6), (1.0, 2.0)),
+            Conversation("kept", (1, 2, 9), (7, 8, 6), (1.0, 1.0, 1.0)),
+        ]
+    )
+    assert made.ids == [1, 2, 3, 4, 5, 9, 7, 8]
+    assert made.positions == [0, 1, 2, 3, 4, 2, 3, 4]
+    assert made.branches == [0, 0, 1, 1, 1, 2, 2, 2]
+    assert [made.ids[place] for place in made.places] == [4, 5, 9, 7, 8]
+    assert made.targets == [5, 6, 7, 8, 6]
+    assert made.spans == [("new", 0, 2), ("kept", 2, 5)]
+    # Prompts that are the same to the end still have a token each to predict from.
+    same = row([Conversation("new", (1, 2), (3,), (1.0,))] * 2)
+    assert (same.ids, same.branches, same.places) == ([1, 2, 2], [0, 1, 2], [1, 2])
+
+
+def test_rows_stay_within_their_limit() -> None:
+    long = [Conversation("new", (1, *[n] * 40), (5, 6), (1.0, 1.0)) for n in range(2, 9)]
+    made = list(rows(long, 100))
+    assert [len(r.spans) for r in made] == [2, 2, 2, 1]
+    assert all(len(r.ids) <= 100 for r in made)
+    assert len(list(rows(long, 10))) == 7
