@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
-from memread.train.data import frames, relations, words
+from memread.train.data import frames, questions, relations, words
 from memread.train.data.compose import Maker, Settings
 from memread.train.data.corpus import Corpus, split_sentences
 from memread.train.data.puzzles import MAKERS, Wordings
@@ -194,7 +194,7 @@ def test_splits_share_no_wording() -> None:
     ]
     assert all(told) and not any(a & b for a, b in itertools.combinations(told, 2))
     # RULER's own wordings are evaluated with.
-    for line in (frames.RULER_STATEMENT, frames.RULER_QUESTION, frames.RULER_CHAIN_QUESTION):
+    for line in (questions.RULER_STATEMENT, questions.RULER_QUESTION, questions.RULER_CHAIN_QUESTION):
         assert not any(line in getattr(lines[0], field) for field in frames.Frames._fields)
 
 
