@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from memread import __version__
-from memread.cli import ask, config, doctor, models, runs, stat, train
+from memread.cli import ask, config, doctor, eval, models, runs, stat, train
 from memread.cli.errors import complain, note
 from memread.errors import INTERRUPTED, MemreadError
 
@@ -55,6 +55,7 @@ app.command()(models.models)
 app.command()(doctor.doctor)
 app.command()(config.config)
 app.add_typer(runs.app, name="runs")
+app.add_typer(eval.app, name="eval")
 app.add_typer(train.app, name="train")
 
 

@@ -1,0 +1,147 @@
+"""How long it will take, before and while it does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+import msgspec
+
+from memread.driver import drive
+from memread.eval.arms import Arm
+from memread.eval.methods import Setup
+from memread.eval.runner import Told
+from memread.loop import Flow
+from memread.protocols import Engine
+from memread.types import Answer, Coverage, Part, Reply, Request, Sampling
+
+_PROMPT, _REPLY = 1024, 24
+"""Tokens of the measurement: some seconds on a slow machine."""
+_SHARE = 0.5
+"""Of the tokens a reply may have: how many it is expected to have."""
+_EVERY = 0.25
+
+
+class Speed(msgspec.Struct, frozen=True):
+    """Tokens per second."""
+
+    prefill: float
+    decode: float
+
+
+def measure(engine: Engine, segment: int) -> Speed:
+    """How fast the engine is at prompts like those to come, from one short reading."""
+    words = " ".join(f"{n * 7919 % 9973} ships sailed on day {n}." for n in range(min(segment, _PROMPT) // 8))
+    found: list[Reply] = []
+
+    def flow() -> Flow:
+        prompt = (
+            Part(engine.frame.before, marker=True),
+            Part(words + "\nCount from one to a hundred in words."),
+            Part(engine.frame.after, marker=True),
+        )
+        reply = yield Request("update", prompt, _REPLY, Sampling())
+        assert reply is not None
+        found.append(reply)
+        return Answer("", False, "", "", Coverage(0, 0, False))
+
+    for _ in drive(engine, [flow()]):
+        pass
+    counts = found[0].counts
+    prefill = (counts.prompt_tokens - counts.cached_tokens) / max(counts.prefill_seconds, 1e-6)
+    decode = counts.reply_tokens / counts.decode_seconds if counts.decode_seconds > 0 else prefill / 4
+    return Speed(max(prefill, 1e-3), max(decode, 1e-3))
+
+
+def expected(arm: Arm, length: int, setup: Setup, speed: Speed, share: float = _SHARE) -> float:
+    """Seconds for a text of `length` tokens; 0 where the method cannot do it."""
+    longest = arm.method.longest(setup)
+    if longest is not None and length > longest:
+        return 0.0
+    cost = arm.method.cost(length, setup)
+    return cost.prompt_tokens / speed.prefill + share * cost.reply_tokens / speed.decode
+
+
+def duration(seconds: float) -> str:
+    """Such as "40 s", "12 min", "3 h 20 min", "2 days 4 h"."""
+    whole = max(round(seconds), 0)
+    if whole < 100:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} days {hours % 24} h"
+
+
+class Progress:
+    """Tells on standard error how far it is: one line that changes on a terminal, else a line a result.
+
+    What is left is scaled by how long what is done took, against what was expected of it.
+    """
+
+    def __init__(self, total: float, results: int, due: Callable[[Arm, int], float], stream: TextIO) -> None:
+        """total: seconds expected in all. results: how many there will be. due: the seconds expected for an
+        arm and a length."""
+        self._total, self._results, self._due = total, results, due
+        self._stream = stream
+        self._line = stream.isatty()
+        self._begun = time.monotonic()
+        self._done = 0
+        self._worked = 0.0
+        self._skipped = 0.0
+        self._partial: dict[str, float] = {}
+        self._shown = 0.0
+        self._right = 0.0
+        self._answered = 0
+
+    def __call__(self, told: Told) -> None:
+        name = f"{told.item.id}\0{told.arm.name}"
+        due = self._due(told.arm, told.item.length)
+        if told.kind == "step":
+            before = self._partial.get(name, 0.0)
+            self._partial[name] = min(before + due * told.tokens / max(told.item.length, 1), due)
+        else:
+            self._partial.pop(name, None)
+            self._done += 1
+            if told.kind == "skipped":
+                self._skipped += due
+            else:
+                self._worked += due
+        if told.result is not None and told.result.score is not None:
+            self._answered += 1
+            self._right += told.result.score
+        now = time.monotonic()
+        if self._line and (told.kind == "result" or now - self._shown > _EVERY):
+            self._shown = now
+            self._stream.write(f"\r\x1b[K{self.status(told)}")
+            self._stream.flush()
+        elif not self._line and told.kind == "result":
+            self._stream.write(self.status(told) + "\n")
+            self._stream.flush()
+
+    def left(self) -> float:
+        """Seconds, as far as can be told."""
+        worked = self._worked + sum(self._partial.values())
+        rest = max(self._total - self._skipped - worked, 0.0)
+        elapsed = time.monotonic() - self._begun
+        # Little work says little about the pace.
+        pace = elapsed / worked if worked > 0.02 * self._total and worked > 1 else 1.0
+        return rest * pace
+
+    def status(self, told: Told) -> str:
+        score = told.result.score if told.result is not None else None
+        came = "" if told.result is None else f" {told.result.outcome}" if score is None else f" {score:.2f}"
+        mean = f", right {100 * self._right / self._answered:.0f} %" if self._answered else ""
+        return (
+            f"{self._done} of {self._results}{mean}, about {duration(self.left())} left"
+            f" · {told.item.id} {told.arm.name}{came}"
+        )[:200]
+
+    def end(self) -> None:
+        if self._line:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
