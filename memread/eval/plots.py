@@ -103,7 +103,7 @@ def accuracy(results: Sequence[Result]) -> Figure | None:
     if not any(cell.accuracy for cell in found):
         return None
     ordered = sorted(panels, key=lambda name: (name[0], name[1] != ALL))
-    columns = min(len(ordered), 4 if len(ordered) > 6 else 3)
+    columns = _columns(len(ordered))
     rows = -(-len(ordered) // columns)
     figure, axes = _figure(rows, columns, 3.1 if columns > 1 else 6.4, 2.6 if columns > 1 else 3.9)
     arms = list(dict.fromkeys(name for name in by_arm(results)))
@@ -130,7 +130,8 @@ def accuracy(results: Sequence[Result]) -> Figure | None:
         frameon=False,
         handlelength=3.2,
     )
-    _title(figure, "Accuracy against length", results, "bars: 95 % intervals")
+    marks = "; ×: does not fit" if any(cell.misfits and not cell.accuracy for cell in found) else ""
+    _title(figure, "Accuracy against length", results, "bars: 95 % intervals" + marks)
     return figure
 
 
@@ -139,10 +140,8 @@ def _lines(ax: Axes, group: list[Cell], arms: list[str], styles: dict[str, tuple
     ratio = min((b / a for a, b in pairwise(lengths)), default=2.0)
     for number, name in enumerate(arms):
         points = [(cell.length, cell.accuracy) for cell in group if cell.arm == name and cell.accuracy]
-        if not points:
-            continue
         # Moved apart a little, so that intervals at the same place can be told apart.
-        shift = ratio ** ((number - (len(arms) - 1) / 2) * 0.5 / max(len(arms), 4))
+        shift = ratio ** ((number - (len(arms) - 1) / 2) * 0.3 / max(len(arms), 4))
         color, marker, dashes, width = styles[name]
         x = [length * shift for length, _ in points]
         y = [100 * found.mean for _, found in points]
@@ -155,9 +154,9 @@ def _lines(ax: Axes, group: list[Cell], arms: list[str], styles: dict[str, tuple
             ],
             fmt="none",
             ecolor=color,
-            elinewidth=1.2,
-            capsize=2.2,
-            alpha=0.75,
+            elinewidth=1.1,
+            capsize=1.8,
+            alpha=0.55,
             zorder=2,
         )
         ax.plot(
@@ -173,13 +172,19 @@ def _lines(ax: Axes, group: list[Cell], arms: list[str], styles: dict[str, tuple
             label=name,
             zorder=4 if width > 2 else 3,
         )
+        for length in (
+            cell.length for cell in group if cell.arm == name and not cell.accuracy and cell.misfits
+        ):
+            ax.plot(
+                length * shift, -8, marker="x", markersize=5, color=color, linestyle="none", clip_on=False
+            )
     ax.set_xscale("log", base=2)
     edge = max(ratio, 1.2) ** 0.6
     ax.set_xlim(lengths[0] / edge, lengths[-1] * edge)
     names = {cell.length: str(cell.length) if cell.documents else cell.label for cell in group}
     ax.set_xticks(lengths, [names[length] for length in lengths], minor=False)
     ax.minorticks_off()
-    ax.set_ylim(-4, 104)
+    ax.set_ylim(-13, 104)  # marks of what does not fit stand below 0: they are no accuracy
     ax.set_yticks([0, 25, 50, 75, 100])
     ax.grid(axis="y", color=_GRID, linewidth=0.8)
     ax.set_axisbelow(True)
@@ -199,7 +204,7 @@ def grid(results: Sequence[Result]) -> Figure | None:
     depths = sorted({depth for group in placed.values() for depth, _ in group})
     lengths = sorted({length for group in placed.values() for _, length in group})
     names = [name for name in by_arm(results) if name in placed]
-    columns = min(len(names), 3)
+    columns = _columns(len(names))
     rows = -(-len(names) // columns)
     wide, high = max(0.62 * len(lengths) + 1.1, 2.4), max(0.42 * len(depths) + 1.1, 1.9)
     figure, axes = _figure(rows, columns, wide, high)
@@ -226,6 +231,10 @@ def grid(results: Sequence[Result]) -> Figure | None:
         ax.tick_params(length=0)
         for side in ax.spines.values():
             side.set_visible(False)
+        for border in range(1, len(depths)):
+            ax.axhline(border - 0.5, color="white", linewidth=1.2)
+        for border in range(1, len(lengths)):
+            ax.axvline(border - 0.5, color="white", linewidth=1.2)
         ax.set_title(name, fontsize=10, loc="left")
         if number % columns == 0:
             ax.set_ylabel("depth of the needle")
@@ -250,7 +259,7 @@ def failures(results: Sequence[Result]) -> Figure | None:
     for place in sorted(set(placed.values()), key=lambda place: (place[1], place[0])):
         here = [result for result in answered if placed[result.key] == place]
         rows += [(label(*place), name, group) for name, group in by_arm(here).items()]
-    figure, axes = _figure(1, 1, 7.6, 0.34 * len(rows) + 0.42 * len(set(placed.values())) + 1.5)
+    figure, axes = _figure(1, 1, 7.6, 0.27 * len(rows) + 0.36 * len(set(placed.values())) + 1.5)
     ax = axes[0][0]
     at, last = 0.0, ""
     ticks, names = [], []
@@ -320,6 +329,11 @@ def _styles(arms: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     left = [style for style in _STYLES if style not in plain.values()] or list(_STYLES)
     swept = [name for name in arms if name not in plain]
     return plain | {name: left[number % len(left)] for number, name in enumerate(swept)}
+
+
+def _columns(panels: int) -> int:
+    """So that the rows are about as full as each other."""
+    return panels if panels < 4 else min(-(-panels // -(-panels // 4)), 4)
 
 
 def _figure(rows: int, columns: int, wide: float, high: float) -> tuple[Figure, list[list[Axes]]]:

@@ -83,13 +83,21 @@ class Progress:
     What is left is scaled by how long what is done took, against what was expected of it.
     """
 
-    def __init__(self, total: float, results: int, due: Callable[[Arm, int], float], stream: TextIO) -> None:
+    def __init__(
+        self,
+        total: float,
+        results: int,
+        due: Callable[[Arm, int], float],
+        stream: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """total: seconds expected in all. results: how many there will be. due: the seconds expected for an
         arm and a length."""
         self._total, self._results, self._due = total, results, due
         self._stream = stream
         self._line = stream.isatty()
-        self._begun = time.monotonic()
+        self._clock = clock
+        self._begun = clock()
         self._done = 0
         self._worked = 0.0
         self._skipped = 0.0
@@ -114,7 +122,7 @@ class Progress:
         if told.result is not None and told.result.score is not None:
             self._answered += 1
             self._right += told.result.score
-        now = time.monotonic()
+        now = self._clock()
         if self._line and (told.kind == "result" or now - self._shown > _EVERY):
             self._shown = now
             self._stream.write(f"\r\x1b[K{self.status(told)}")
@@ -127,7 +135,7 @@ class Progress:
         """Seconds, as far as can be told."""
         worked = self._worked + sum(self._partial.values())
         rest = max(self._total - self._skipped - worked, 0.0)
-        elapsed = time.monotonic() - self._begun
+        elapsed = self._clock() - self._begun
         # Little work says little about the pace.
         pace = elapsed / worked if worked > 0.02 * self._total and worked > 1 else 1.0
         return rest * pace
