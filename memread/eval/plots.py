@@ -36,12 +36,12 @@ _STYLES: Final = (
 )
 _ORDER: Final = ("memread", "full", "truncate", "bm25", "refine", "mapreduce", "notes")
 _CAUSES: Final[dict[Cause, tuple[str, str]]] = {
-    "never_memorised": ("#0072B2", ""),
+    "never_memorised": ("#56B4E9", ""),
     "lost": ("#E69F00", "///"),
     "answered_wrongly": ("#009E73", "..."),
     "overflowed": ("#CC79A7", "xxx"),
-    "degenerated": ("#4d4d4d", ""),
-    "unknown": ("#d9d9d9", ""),
+    "degenerated": ("#333333", ""),
+    "unknown": ("#e4e4e4", ""),
 }
 _RC: Final = {
     "font.size": 10,
@@ -184,7 +184,8 @@ def _lines(ax: Axes, group: list[Cell], arms: list[str], styles: dict[str, tuple
     names = {cell.length: str(cell.length) if cell.documents else cell.label for cell in group}
     ax.set_xticks(lengths, [names[length] for length in lengths], minor=False)
     ax.minorticks_off()
-    ax.set_ylim(-13, 104)  # marks of what does not fit stand below 0: they are no accuracy
+    # Marks of what does not fit stand below 0: they are no accuracy.
+    ax.set_ylim(-13 if any(cell.misfits and not cell.accuracy for cell in group) else -4, 104)
     ax.set_yticks([0, 25, 50, 75, 100])
     ax.grid(axis="y", color=_GRID, linewidth=0.8)
     ax.set_axisbelow(True)
@@ -282,7 +283,7 @@ def failures(results: Sequence[Result]) -> Figure | None:
                 at, share, left=left, height=0.72, color=color, hatch=hatch, edgecolor="white", linewidth=0.8
             )
             if share >= 5:
-                dark = cause not in ("unknown", "lost")
+                dark = cause in ("answered_wrongly", "degenerated")
                 ax.text(
                     left + share / 2,
                     at,
