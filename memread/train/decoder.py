@@ -163,12 +163,12 @@ class Decoder:
         self._head = self._embedding if tied else self._weight(inner.lm_head)
 
     def _weight(self, module: Any) -> Tensor:
-        """A copy of a module's weight, LoRA folded in, computed in its own type before it is rounded."""
-        base = getattr(module, "base_layer", module).weight.detach()
+        """A copy of a module's weight, LoRA folded in: summed in float32, rounded once."""
+        weight = getattr(module, "base_layer", module).weight.detach()
         for name in getattr(module, "active_adapters", ()):
-            if name in module.lora_A and not module.disable_adapters:
-                base = base + module.get_delta_weight(name).to(base.dtype)
-        return base.to(self.dtype, copy=True)
+            if name in module.lora_A and not (module.merged or module.disable_adapters):
+                weight = weight.float() + module.get_delta_weight(name).float()
+        return weight.to(self.dtype, copy=True)
 
     def _angles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """cos and sin of the rotary embedding at positions [B, T]: [B, 1, T, D] each."""

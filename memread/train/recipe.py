@@ -97,6 +97,8 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stream: bool = False
     """Give text out as it comes. Off, a reply is given out whole: a thousand rows would spend more time on
     pieces nobody watches than on decoding."""
+    threads: int = 0
+    """Of llama.cpp, where it generates; 0: one a physical core."""
     graphs: bool = False
     """On a GPU: replay decoding steps as CUDA graphs."""
 

@@ -25,11 +25,11 @@ _CHATML = (
     " + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
     "{% endif %}"
 )
-_TEXTS = Texts(segment_tokens=(300, 500), segments=(1, 2), puzzles=(1, 1), memory_tokens=200)
+_TEXTS = Texts(segment_tokens=(300, 500), segments=(1, 1), puzzles=(1, 1), memory_tokens=120)
 PROFILE = Profile(
     "smoke",
     Wording("{prompt}\n{memory}\n{chunk}", "{prompt}\n{memory}\nAnswer in \\boxed{{}}.", "Nothing yet."),
-    budget=Budget(query=256, segment=500, memory=200, answer=40),
+    budget=Budget(query=256, segment=500, memory=121, answer=24),
 )
 RUN = Run(
     device="cpu",
@@ -37,11 +37,11 @@ RUN = Run(
     supervise=Recipe(steps=2, step_tokens=500, stages=(Stage(0, _TEXTS),)),
     reinforce=Reinforcement(steps=2, questions=1, rollouts=2, learning_rate=1e-3, checkpoint_every=1),
     texts=_TEXTS,
-    engine=EngineSettings(rows=4, context=2048),
+    engine=EngineSettings(rows=4, context=1536, burst=16, threads=1),
 )
 
 
-def write_model(path: Path, *, layers: int = 2, width: int = 64, heads: int = 4, seed: int = 0) -> Path:
+def write_model(path: Path, *, layers: int = 1, width: int = 32, heads: int = 2, seed: int = 0) -> Path:
     """A random-weight GGUF whose vocabulary is the 256 bytes and a few pairs of them."""
     letters = [*bpe._byte_letters()]
     pairs = [("Ġ", "t"), ("h", "e"), ("i", "n"), ("e", "r"), ("a", "n"), ("o", "n"), ("Ġ", "a"), ("Ġt", "he")]

@@ -180,7 +180,7 @@ class _Llama:
         model = self._inner.enter_context(Model(self._path))
         engine = LlamaEngine(
             model,
-            Settings(context=settings.context, slots=settings.rows),
+            Settings(context=settings.context, slots=settings.rows, threads=settings.threads),
             name=bench.base.stem,
             digest="",
         )

@@ -1,21 +1,18 @@
-"""Generation in torch against transformers' own forward pass, and its vocabulary against llama.cpp's."""
+"""Generation in torch against transformers' own forward pass and llama.cpp."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.engine.llamacpp.model import Model
 from memread.errors import ContextTooSmall
 from memread.gguf import read_header
 from memread.protocols import Decoded, Done, Engine
-from memread.train.vocabulary import HeaderVocabulary, header_frame
+from memread.train.vocabulary import HeaderVocabulary
 from memread.types import ChatFrame, Part, Reply, Request, Sampling
-from tests.fixtures.gguf_model import write_tiny_gguf
 
 torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'memread[train]')")
 pytest.importorskip("transformers", reason="transformers is not installed (pip install 'memread[train]')")
@@ -186,61 +183,3 @@ def test_text_can_be_streamed_stopped_and_interrupted(vocabulary: HeaderVocabula
 def test_what_cannot_fit_is_refused(vocabulary: HeaderVocabulary) -> None:
     with pytest.raises(ContextTooSmall):
         _engine(vocabulary).submit(0, _request("tarts " * 300))
-
-
-SPECIALS = [
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<think>",
-    "<repo_name>",
-    "user\n",
-    " ",
-    "\n",
-    "é",
-    "12",
-]
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.lists(st.one_of(st.sampled_from(SPECIALS), st.text(max_size=8))).map("".join), st.booleans()
-        )
-    )
-)
-@settings(max_examples=150)
-def test_the_header_gives_the_ids_llama_cpp_gives(
-    both: tuple[Model, HeaderVocabulary], parts: list[tuple[str, bool]]
-) -> None:
-    model, mine = both
-    prompt = tuple(Part(text, marker=marker) for text, marker in parts)
-    assert mine.encode_prompt(prompt) == model.vocabulary.encode_prompt(prompt)
-    assert mine.count("".join(text for text, _ in parts)) == model.vocabulary.count(
-        "".join(text for text, _ in parts)
-    )
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, HeaderVocabulary]:
-    path = write_tiny_gguf(tmp_path_factory.mktemp("v") / "v.gguf", user_defined=(5, 6))
-    return Model(path, vocabulary_only=True), HeaderVocabulary(read_header(path))
-
-
-def test_pieces_ends_and_frames_are_llama_cpps(both: tuple[Model, HeaderVocabulary]) -> None:
-    _same(*both)
-
-
-@pytest.mark.tiny
-def test_the_embedded_models_vocabulary_is_llama_cpps(smollm2: Path) -> None:
-    with Model(smollm2, vocabulary_only=True) as model:
-        _same(model, HeaderVocabulary(read_header(smollm2)))
-
-
-def _same(model: Model, mine: HeaderVocabulary) -> None:
-    theirs = model.vocabulary
-    assert mine.size == theirs.size
-    assert [mine.piece(token) for token in range(mine.size)] == [theirs.piece(t) for t in range(mine.size)]
-    assert [t for t in range(mine.size) if mine.ends(t)] == [t for t in range(mine.size) if theirs.ends(t)]
-    assert (mine.bos, mine.eos) == (theirs.bos, theirs.eos)
-    assert header_frame(read_header(model.path), mine) == model.frame

@@ -91,6 +91,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
     tmp_path: Path, vocabulary: HeaderVocabulary, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     monkeypatch.setattr(reinforce, "outcome", _lucky)
+    monkeypatch.setattr(metrics, "draw", lambda *_: None)  # a second each time, and shown elsewhere
     expected = _run(tmp_path / "whole", vocabulary)
     with monkeypatch.context() as patch:
         if moment == "rollout":
@@ -176,6 +177,7 @@ def test_the_engine_can_say_where_the_ratio_starts(
     tmp_path: Path, vocabulary: HeaderVocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reinforce, "outcome", _lucky)
+    monkeypatch.setattr(metrics, "draw", lambda *_: None)
     settings = Reinforcement(steps=1, questions=1, rollouts=2, old="engine", average="groups")
     _run(tmp_path, vocabulary, settings)
     (row,) = metrics.read(tmp_path / "metrics.jsonl")
