@@ -20,7 +20,8 @@ _PROMPT, _REPLY = 1024, 24
 """Tokens of the measurement: some seconds on a slow machine."""
 _SHARE = 0.5
 """Of the tokens a reply may have: how many it is expected to have."""
-_EVERY = 0.25
+_EVERY, _EVERY_LINE = 0.25, 60.0
+"""Seconds between two tellings in the middle of an item: on a terminal, and where every one is a line."""
 
 
 class Speed(msgspec.Struct, frozen=True):
@@ -102,7 +103,7 @@ class Progress:
         self._worked = 0.0
         self._skipped = 0.0
         self._partial: dict[str, float] = {}
-        self._shown = 0.0
+        self._shown = self._begun
         self._right = 0.0
         self._answered = 0
 
@@ -127,7 +128,8 @@ class Progress:
             self._shown = now
             self._stream.write(f"\r\x1b[K{self.status(told)}")
             self._stream.flush()
-        elif not self._line and told.kind == "result":
+        elif not self._line and (told.kind == "result" or now - self._shown > _EVERY_LINE):
+            self._shown = now
             self._stream.write(self.status(told) + "\n")
             self._stream.flush()
 

@@ -192,6 +192,10 @@ def test_progress_foretells() -> None:
     told(Told("result", item, arm, result=result(0, 1.0)))
     assert told.left() == pytest.approx(80)
     assert stream.getvalue().startswith("2 of 10, right 100 %, about 80 s left")
+    assert len(stream.getvalue().splitlines()) == 1
+    now[0] = 75.0  # hours in one item are not silent where there is no terminal
+    told(Told("step", item, arm, tokens=1))
+    assert len(stream.getvalue().splitlines()) == 2
 
 
 def test_sizes_and_numbers() -> None:
