@@ -31,6 +31,10 @@ class Library:
     """The loaded library. `api` is llama_cpp's module of C functions; `log` its last lines."""
 
     def __init__(self) -> None:
+        # OpenMP's threads wait for each other hundreds of times a token, spinning. With another busy process
+        # on the machine the one that is waited for does not run, and decoding falls to a thirtieth; after a
+        # short spin it is better to sleep (docs/NOTES.md has the figures). Read when the library is loaded.
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
         try:
             import llama_cpp
         except Exception as error:  # a missing or foreign shared library raises OSError, RuntimeError, …
