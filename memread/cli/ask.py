@@ -172,9 +172,10 @@ class _Watched:
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         self._interrupts += 1
-        if self._interrupts > 1:
+        if self._interrupts == 1:
+            self._reading.stop()
+        elif self._interrupts == 2:  # a third finds the reading ending; it must not end half-way
             raise KeyboardInterrupt
-        self._reading.stop()
 
     def _on_terminate(self, number: int, frame: FrameType | None) -> None:
         raise typer.Exit(128 + number)  # unwinds: the terminal is put back, the journal closed

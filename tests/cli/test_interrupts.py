@@ -196,10 +196,11 @@ def test_the_same_reading_twice_at_once(memread: Memread) -> None:
 
 
 def test_no_process_is_left_behind(memread: Memread) -> None:
-    """The child that reads a PDF ends with its parent, also when that is killed."""
+    """The child that reads a PDF ends with its parent, also when that is killed. (The PDF is larger than the
+    pipe: the child is still at it.)"""
     from tests.ingest.samples import write_pdf
 
-    write_pdf(memread.folder / "a.pdf", [log(40, 40 * page) for page in range(40)])
+    write_pdf(memread.folder / "a.pdf", [log(40, 40 * page) for page in range(400)])
     running = interrupted(memread, "a.pdf", QUESTION, at=3, by=signal.SIGKILL)
     group = running.children
     assert group, "no child is reading the PDF"

@@ -12,7 +12,8 @@ import pytest
 from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.engine.llamacpp.model import Model, fitting_layers
 from memread.engine.llamacpp.template import chat_frame
-from memread.errors import ContextTooSmall, FileMissing, ModelUnloadable, NotGguf
+from memread.engine.llamacpp.vocabulary import Vocabulary
+from memread.errors import ContextTooSmall, EngineFailed, FileMissing, ModelUnloadable, NotGguf
 from memread.protocols import Decoded, Done, Prefill
 from memread.types import ChatFrame, Part, Reply, Request, Sampling
 
@@ -255,6 +256,26 @@ def test_llama_cpp_says_nothing_on_the_terminal(tiny_gguf: Path, capfd: pytest.C
         reply(engine, ask("hello", 4))
         engine.close()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_model_can_be_closed_while_another_thread_tokenizes(tiny_gguf: Path) -> None:
+    for _ in range(5):
+        model = Model(tiny_gguf, vocabulary_only=True)
+        vocabulary, errors = model.vocabulary, []
+
+        def work(vocabulary: Vocabulary = vocabulary, errors: list[EngineFailed] = errors) -> None:
+            try:
+                while True:
+                    vocabulary.count("Call me Ishmael. " * 2000)
+            except EngineFailed as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        time.sleep(0.02)
+        model.close()
+        thread.join(10)
+        assert errors and not thread.is_alive()
 
 
 def test_layers_fit_the_free_memory() -> None:

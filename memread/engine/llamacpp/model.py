@@ -100,6 +100,7 @@ class Model:
     def close(self) -> None:
         """Free the weights. Safe to call twice."""
         if self.handle:
+            self.vocabulary.close()  # the thread that cuts segments may be in the middle of one
             self.lib.api.llama_model_free(self.handle)
             self.handle = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import threading
 from collections.abc import Iterable
 from functools import cached_property
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import Any
 
 import regex
 
+from memread.errors import EngineFailed
 from memread.types import Part
 
 _CALL = 200_000
@@ -18,13 +20,15 @@ _CALL = 200_000
 
 
 class Vocabulary:
-    """Implements protocols.Tokenizer. Safe from any thread: it only reads the model."""
+    """Implements protocols.Tokenizer. Safe from any thread, also while the model is being closed."""
 
     def __init__(self, api: Any, model: Any) -> None:
         self._api = api
         self._vocab = api.llama_model_get_vocab(model)
         self.size: int = api.llama_vocab_n_tokens(self._vocab)
         self._piece = ctypes.create_string_buffer(512)
+        self._closing = threading.Lock()
+        self._closed = False
 
     def count(self, text: str) -> int:
         """How many tokens `text` is; no special token is parsed or added."""
@@ -91,7 +95,18 @@ class Vocabulary:
     def eos(self) -> str:
         return self.spelling(self._api.llama_vocab_eos(self._vocab))
 
+    def close(self) -> None:
+        """Wait for a call that is running in another thread, and let none begin: the model may then go."""
+        with self._closing:
+            self._closed = True
+
     def _tokenize(self, text: str, ids: list[int] | None) -> int:
+        with self._closing:
+            if self._closed:
+                raise EngineFailed("the model was closed")
+            return self._locked_tokenize(text, ids)
+
+    def _locked_tokenize(self, text: str, ids: list[int] | None) -> int:
         # A lone surrogate has no UTF-8 form; llama.cpp throws through C at invalid bytes.
         data = text.encode("utf-8", "replace")
         if ids is None:
