@@ -201,8 +201,10 @@ def test_no_process_is_left_behind(memread: Memread) -> None:
     from tests.ingest.samples import write_pdf
 
     write_pdf(memread.folder / "a.pdf", [log(40, 40 * page) for page in range(400)])
-    running = interrupted(memread, "a.pdf", QUESTION, at=3, by=signal.SIGKILL)
-    group = running.children
+    running = memread.start("ask", "a.pdf", QUESTION)
+    running.wait_for(done(3))
+    group = running.children  # before the kill: after it they have another parent
+    running.signal(signal.SIGKILL)
     assert group, "no child is reading the PDF"
     running.end(10)
     deadline = time.monotonic() + 5
