@@ -107,7 +107,10 @@ class Reading:
             if worker is not None and worker.is_alive():
                 self._stopped.set()
                 self._engine.interrupt()
-                while worker.is_alive():  # it may have been between two requests
+                while worker.is_alive():  # it may have been between two requests, or wait for room
+                    with contextlib.suppress(queue.Empty):
+                        while True:
+                            self._events.get_nowait()
                     worker.join(0.2)
                     self._engine.interrupt()
             if self._recording is not None:
