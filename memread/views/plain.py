@@ -127,51 +127,46 @@ class PlainView(Closing):
         write_line(self._stream, line)
 
 
-class QuietView(Closing):
+class _AtTheEnd(Closing):
+    """A view that says nothing before it is closed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._reading = Reading()
+        self._closed = False
+
+    def __enter__(self) -> _AtTheEnd:
+        return self
+
+    def show(self, event: Event) -> None:
+        if not isinstance(event, Piece | Prefilled):
+            self._reading.apply(event, 0.0)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self.tell()
+
+    def tell(self) -> None:
+        """Write what there is to say, once."""
+        raise NotImplementedError
+
+
+class QuietView(_AtTheEnd):
     """Only what a user must know to trust the answer: parts not read, memories not accepted.
 
     As with every view, the error that ended a reading is told by whoever ran it.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._reading = Reading()
-        self._closed = False
-
-    def __enter__(self) -> QuietView:
-        return self
-
-    def show(self, event: Event) -> None:
-        if not isinstance(event, Piece | Prefilled):
-            self._reading.apply(event, 0.0)
-
-    def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
+    def tell(self) -> None:
         for line in summary.warnings(self._reading):
             write_line(self._stream, line)
 
 
-class RecordView(Closing):
+class RecordView(_AtTheEnd):
     """A reading that is over, from its recorded events: what was asked, read and answered."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._reading = Reading()
-        self._closed = False
-
-    def __enter__(self) -> RecordView:
-        return self
-
-    def show(self, event: Event) -> None:
-        if not isinstance(event, Piece | Prefilled):
-            self._reading.apply(event, 0.0)
-
-    def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
+    def tell(self) -> None:
         reading = self._reading
         if reading.started is None:
             return
