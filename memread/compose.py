@@ -37,12 +37,11 @@ def chosen_profile(config: Config, model: InstalledModel) -> Profile:
 
 
 @contextmanager
-def engine_for(config: Config, question: str, *, slots: int = 1, verbose: bool = False) -> Iterator[Ready]:
-    """The engine that the settings name, loaded, with a context that fits the profile and the question.
+def engine_for(config: Config, *questions: str, slots: int = 1, verbose: bool = False) -> Iterator[Ready]:
+    """The engine that the settings name, loaded, with a context that fits the profile and all questions.
 
-    question "": the profile's request for a summary. slots: requests at a time, each with a context of its
-    own. Raises ModelError, QuestionTooLong, OutOfMemory,
-    ConfigError, EngineFailed.
+    questions: none, the profile's request for a summary. slots: requests at a time, each with a context of
+    its own. Raises ModelError, QuestionTooLong, OutOfMemory, ConfigError, EngineFailed.
     """
     from memread.engine.llamacpp.engine import LlamaEngine, Settings
     from memread.engine.llamacpp.library import library
@@ -57,9 +56,8 @@ def engine_for(config: Config, question: str, *, slots: int = 1, verbose: bool =
         gpu_layers=None if config.gpu_layers == "auto" else config.gpu_layers,
         context=slots * max(budget.segment + 2 * budget.memory + budget.query, config.context),
     ) as model:
-        fitted, context = planning.fit(
-            profile, model.frame, model.vocabulary, question or profile.wording.summary, model.trained_context
-        )
+        longest = max(questions or (profile.wording.summary,), key=model.vocabulary.count)
+        fitted, context = planning.fit(profile, model.frame, model.vocabulary, longest, model.trained_context)
         notices: tuple[str, ...] = ()
         if fitted.budget.segment != budget.segment:
             shrunk = f"Segments are {fitted.budget.segment} tokens instead of {budget.segment}: "

@@ -1,4 +1,4 @@
-"""One reading, from documents to answer: segments run ahead, the engine works, the journal writes first.
+"""One reading, from documents to answers: segments run ahead, the engine works, the journal writes first.
 
 Three threads: one extracts and cuts the text, one owns the engine and runs the driver, and the caller's takes
 the events. The caller's thread alone uses the journal, and records an event before anyone sees it.
@@ -7,69 +7,37 @@ the events. The caller's thread alone uses the journal, and records an event bef
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import threading
 from collections.abc import Generator, Iterator
 
-import msgspec
-
 from memread.ahead import Ahead
+from memread.asking import Asking, Task
 from memread.driver import drive
-from memread.errors import EmptyInput, JournalError, MemreadError
-from memread.events import (
-    Answered,
-    AnswerStarted,
-    Event,
-    Failed,
-    Notice,
-    Piece,
-    Prefilled,
-    RunStarted,
-    Stopping,
-)
-from memread.journal import Identity, Journal, Recording
-from memread.loop import Progress, flow
-from memread.profile import Profile
+from memread.errors import EmptyInput, MemreadError
+from memread.events import Answered, AnswerStarted, Event, Failed, Notice, Piece, Prefilled, Stopping
+from memread.journal import Journal
+from memread.loop import Flow, flow
 from memread.protocols import Engine
-from memread.segment import VERSION as SEGMENTER_VERSION
 from memread.segment import segments
-from memread.types import DocumentInfo, Passage, Segment, Skipped
-
-LOOP_VERSION = 1
-"""Part of a run's identity: raise it when the same replies would lead to another memory or answer."""
-
+from memread.types import Segment, Skipped
 
 _AHEAD = 256
 """Events the engine may be ahead of the journal and the views: some seconds of tokens, a segment or two."""
 
 
-class Task(msgspec.Struct, frozen=True):
-    """What to read, and for what."""
-
-    documents: tuple[DocumentInfo, ...]
-    inputs: tuple[str, ...]
-    """Absolute paths, or "-"."""
-    passages: Iterator[Passage | Skipped]
-    question: str
-    profile: Profile
-    summary: bool = False
-    notices: tuple[str, ...] = ()
-
-
 class Reading:
-    """Reads once. `events` is iterated by one thread; `stop` may be called from any, and from a signal."""
+    """Reads once. The events are iterated by one thread; `stop` may be called from any, and from a signal."""
 
     def __init__(self, task: Task, engine: Engine, journal: Journal | None, *, fresh: bool = False) -> None:
-        """journal None: the reading is not recorded. fresh: an unfinished run is not gone on with."""
+        """journal None: the reading is not recorded. fresh: unfinished runs are not gone on with."""
         self._task, self._engine, self._journal, self._fresh = task, engine, journal, fresh
         self._ahead = Ahead(segments(task.passages, engine.tokenizer, task.profile.budget.segment))
-        self._events: queue.Queue[Event | BaseException | None] = queue.Queue(_AHEAD)
+        self._events: queue.Queue[tuple[int, Event] | BaseException | None] = queue.Queue(_AHEAD)
         self._stopped = threading.Event()
         self._phase = threading.Lock()
-        self._answering = False
-        self._recording: Recording | None = None
-        self._notices = list(task.notices)
-        self._again: list[Skipped] = []
+        self._answering: set[int] = set()
         self._text_seen = False
 
     def stop(self) -> None:
@@ -81,27 +49,43 @@ class Reading:
             self._engine.interrupt()
 
     def events(self) -> Generator[Event, None, None]:
-        """Everything that happens. The last event is Answered or Failed; nothing a MemreadError is raised.
+        """Everything that happens with the first question: all there is when there is one."""
+        with contextlib.closing(self.numbered_events()) as found:
+            for number, event in found:
+                if number == 0:
+                    yield event
 
-        Closing the iterator early leaves a run that the same call goes on with.
+    def numbered_events(self) -> Generator[tuple[int, Event], None, None]:
+        """Everything that happens, each with the number of its question, in the order of `Task.questions`.
+
+        The last event of every question is Answered or Failed; nothing a MemreadError is raised. Closing the
+        iterator early leaves runs that the same call goes on with.
         """
         worker: threading.Thread | None = None
+        asked: list[Asking] = []
         try:
-            progress, first = self._resume()
-            yield from self._recorded(self._started(progress))
-            for skipped in self._again:  # the journal knows those it has; the views start from nothing
-                yield from self._recorded(skipped)
-            yield from map(Notice, self._notices)
-            worker = threading.Thread(target=self._work, args=(progress, first), name="memread-engine")
+            for number in range(len(self._task.questions)):
+                info = self._engine.info
+                asked.append(Asking(number, self._task, info, self._journal, fresh=self._fresh))
+            held = self._go_on(asked)
+            for each in asked:
+                yield from _recorded(each, each.started())
+                for skipped in each.passed:  # the journal knows those it has; the views start from nothing
+                    yield from _recorded(each, skipped)
+                notices = (*self._task.notices, *each.notices) if each.number == 0 else each.notices
+                yield from ((each.number, Notice(notice)) for notice in notices)
+            worker = threading.Thread(target=self._work, args=(asked, held), name="memread-engine")
             worker.start()
             while (item := self._next_event()) is not None:
                 if isinstance(item, BaseException):
                     raise item
-                yield from self._recorded(item)
+                number, event = item
+                yield from _recorded(asked[number], event)
         except MemreadError as error:
-            yield from self._recorded(
-                Failed(type(error).__name__, error.message, error.hint, error.exit_code)
-            )
+            failed = Failed(type(error).__name__, error.message, error.hint, error.exit_code)
+            for each in asked:
+                if not each.over:
+                    yield from _recorded(each, failed)
         finally:
             self._ahead.stop()
             if worker is not None and worker.is_alive():
@@ -113,153 +97,69 @@ class Reading:
                             self._events.get_nowait()
                     worker.join(0.2)
                     self._engine.interrupt()
-            if self._recording is not None:
-                self._recording.close()
+            for each in asked:
+                each.close()
 
     # ── the caller's thread ──
 
-    def _next_event(self) -> Event | BaseException | None:
+    def _next_event(self) -> tuple[int, Event] | BaseException | None:
         while True:
             with contextlib.suppress(queue.Empty):
                 return self._events.get(timeout=0.5)  # without an end, Windows would not see Ctrl-C
 
-    def _resume(self) -> tuple[Progress, Segment | None]:
-        """Where to start: after the recorded segments whose text is still the same.
+    def _go_on(self, asked: list[Asking]) -> list[Segment | Skipped]:
+        """Take every question to where it goes on: after its recorded segments whose text is still the same.
 
-        The text is read again and compared, which costs seconds; also a pipe can be gone on with.
+        The text is read again and compared, which costs seconds; also a pipe can be gone on with. Returns
+        what was taken from the text and is still to be read for some of them.
         """
-        progress = Progress(self._task.profile.wording.initial_memory)
-        if self._journal is None:
-            return progress, None
-        try:
-            if not self._fresh:
-                self._recording = self._unfinished(self._journal)
-            if self._recording is None:
-                self._recording = self._journal.begin(self._identity(), self._run_started(progress))
-                return progress, None
-            steps = self._recording.steps()
-        except JournalError as error:
-            self._lose_journal(error)
-            return progress, None
-        for k, step in enumerate(steps):
-            segment = self._next_segment(progress)
-            if segment is None or segment.info.digest != step.digest:
-                # The state after k segments follows from these alone, so the reading goes on from there, as
-                # a run of its own: the one that read the text as it was stays as it is.
-                if segment is not None or not self._stopped.is_set():
-                    self._fork(k, progress)
-                return progress, segment
-            progress.memory, progress.last = step.memory, segment.info.span
-            progress.segments, progress.tokens = k + 1, progress.tokens + segment.info.tokens
-            progress.kept += step.event.outcome == "kept"
-            progress.fraction = segment.info.fraction
-            progress.counts += step.event.counts
-        return progress, None
+        held: list[Segment | Skipped] = []
+        behind = [each for each in asked if each.recorded_segments]
+        while behind:
+            segment, skipped = self._next_segment()
+            passed = [each for each in behind if segment is not None and each.passes(segment, skipped)]
+            if segment is not None or not self._stopped.is_set():
+                for each in behind:
+                    if each not in passed:
+                        each.fork()
+            if len(passed) < len(asked):
+                held += skipped
+                held += [segment] if segment is not None else []
+            behind = [each for each in passed if each.progress.segments < each.recorded_segments]
+        return held
 
-    def _unfinished(self, journal: Journal) -> Recording | None:
-        try:
-            return journal.unfinished(self._identity())
-        except JournalError as error:  # its records are damaged: nothing is built on them
-            self._notices.append(f"An earlier reading cannot be gone on with: {error.message}")
-            return None
-
-    def _next_segment(self, progress: Progress) -> Segment | None:
+    def _next_segment(self) -> tuple[Segment | None, list[Skipped]]:
+        """The next segment, None at the end; and what was skipped before it."""
+        skipped: list[Skipped] = []
         for item in self._ahead:
             self._note_text(item)
             if isinstance(item, Segment):
-                return item
-            progress.skipped += 1
-            self._again.append(item)
-        return None
-
-    def _fork(self, k: int, progress: Progress) -> None:
-        assert self._recording is not None
-        old = self._recording.run_id
-        self._notices.append(
-            f"The text has changed since run {old}: "
-            + (f"its first {k} segments are the same and are not read again." if k else "it is read afresh.")
-        )
-        try:
-            self._recording = self._recording.fork(k, self._run_started(progress))
-        except JournalError as error:
-            self._lose_journal(error)
-
-    def _started(self, progress: Progress) -> RunStarted:
-        if self._recording is None:
-            return self._run_started(progress)
-        return msgspec.structs.replace(
-            self._recording.started, resumed=progress.segments, memory=progress.memory, recorded=True
-        )
-
-    def _run_started(self, progress: Progress) -> RunStarted:
-        task = self._task
-        return RunStarted(
-            run="",
-            question=task.question,
-            documents=task.documents,
-            engine=self._engine.info,
-            profile=task.profile.name,
-            budget=task.profile.budget,
-            recorded=False,
-            resumed=progress.segments,
-            memory=progress.memory,
-            summary=task.summary,
-        )
-
-    def _identity(self) -> Identity:
-        task, info = self._task, self._engine.info
-        return Identity(
-            inputs=task.inputs,
-            question=task.question,
-            profile=task.profile.digest,
-            weights=info.digest,
-            engine=info.build,
-            settings=info.settings,
-            budget=task.profile.budget,
-            sampling=task.profile.sampling,
-            versions={"segmenter": SEGMENTER_VERSION, "loop": LOOP_VERSION},
-        )
-
-    def _recorded(self, event: Event) -> Iterator[Event]:
-        """The event, once it is on disk."""
-        if self._recording is not None:
-            try:
-                self._recording.record(event)
-                if isinstance(event, Answered):
-                    self._recording.finish("done" if event.answer.coverage.complete else "partial")
-                elif isinstance(event, Failed):
-                    self._recording.finish("failed")
-            except JournalError as error:
-                self._lose_journal(error)
-                yield Notice(self._notices.pop())
-        yield event
-
-    def _lose_journal(self, error: JournalError) -> None:
-        """A reading does not end because it cannot be recorded; it says so."""
-        if self._recording is not None:
-            with contextlib.suppress(JournalError):
-                self._recording.close()
-        self._recording = self._journal = None
-        self._notices.append(f"This reading is no longer recorded: {error.message}")
+                return item, skipped
+            skipped.append(item)
+        return None, skipped
 
     # ── the engine's thread ──
 
-    def _work(self, progress: Progress, first: Segment | None) -> None:
-        task = self._task
+    def _work(self, asked: list[Asking], held: list[Segment | Skipped]) -> None:
         try:
-            reading = flow(task.question, self._segments(first), task.profile, self._engine.frame, progress)
-            for _, event in drive(self._engine, [reading]):
-                self._note_phase(event)
+            items = itertools.tee(self._items(held), len(asked))
+            flows = [self._flow(each, own) for each, own in zip(asked, items, strict=True)]
+            for number, event in drive(self._engine, flows, width=len(flows), abreast=len(flows) > 1):
+                self._note_phase(number, event)
                 if isinstance(event, Answered) and event.answer.coverage.complete and not self._text_seen:
                     raise EmptyInput("there is no text to read in what was given")
-                self._events.put(event)
+                self._events.put((number, event))
             self._events.put(None)
         except BaseException as error:  # raised again by the thread that takes the events
             self._events.put(error)
 
-    def _segments(self, first: Segment | None) -> Iterator[Segment | Skipped | Stopping]:
-        if first is not None:
-            yield first
+    def _flow(self, each: Asking, items: Iterator[Segment | Skipped | Stopping]) -> Flow:
+        task = self._task
+        own = _from(items, each.progress.segments)
+        return flow(each.question, own, task.profile, self._engine.frame, each.progress)
+
+    def _items(self, held: list[Segment | Skipped]) -> Iterator[Segment | Skipped | Stopping]:
+        yield from held
         for item in self._ahead:
             if self._stopped.is_set():
                 break
@@ -271,10 +171,39 @@ class Reading:
     def _note_text(self, item: Segment | Skipped) -> None:
         self._text_seen = self._text_seen or (isinstance(item, Segment) and not item.text.isspace())
 
-    def _note_phase(self, event: Event) -> None:
+    def _note_phase(self, number: int, event: Event) -> None:
         with self._phase:
             if isinstance(event, AnswerStarted):
-                self._answering = True
-            elif isinstance(event, Prefilled | Piece) and self._stopped.is_set() and not self._answering:
-                # `stop` came between two requests, and the next one has taken its interrupt back.
-                self._engine.interrupt()
+                self._answering.add(number)
+            elif number in self._answering or not self._stopped.is_set():
+                return
+            elif isinstance(event, Prefilled | Piece):  # `stop` came before this request was made
+                self._engine.stop(number, "cancelled")
+
+
+def _recorded(each: Asking, event: Event) -> Iterator[tuple[int, Event]]:
+    """The event, once it is on disk."""
+    yield from ((each.number, found) for found in each.recorded(event))
+
+
+def _from(
+    items: Iterator[Segment | Skipped | Stopping], first: int
+) -> Iterator[Segment | Skipped | Stopping]:
+    """What there is from segment number `first` on; skipped parts belong to the segment after them."""
+    if first == 0:
+        yield from items
+        return
+    before: list[Skipped] = []
+    for item in items:
+        if isinstance(item, Skipped):
+            before.append(item)
+            continue
+        if isinstance(item, Segment) and item.info.index < first:
+            before.clear()
+            continue
+        yield from before
+        yield item
+        break
+    else:
+        yield from before
+    yield from items

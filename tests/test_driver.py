@@ -8,7 +8,7 @@ from memread import events, profile
 from memread.driver import drive
 from memread.engine.scripted import ScriptedEngine
 from memread.errors import ContextTooSmall
-from memread.loop import Flow, flow
+from memread.loop import Flow, Progress, flow
 from memread.types import Answer, Coverage, Locator, Request, Segment, SegmentInfo, Span, digest
 
 PROFILE = profile.loads(
@@ -115,3 +115,36 @@ def test_a_request_that_cannot_fit_is_raised_in_the_flow_that_made_it() -> None:
     assert answers == {0: "does not fit", 1: "RED"}
     with pytest.raises(ContextTooSmall, match="too long"):
         list(drive(engine, [reading(engine, "q", ["LONG"])]))
+
+
+def order(engine: ScriptedEngine, flows: list[Flow]) -> list[tuple[int, str, int]]:
+    """(flow, kind of event, segment) of the events that borders are made of."""
+    return [
+        (number, type(event).__name__, event.segment.index)
+        for number, event in drive(engine, flows, width=len(flows), abreast=True)
+        if isinstance(event, events.SegmentStarted | events.MemoryUpdated)
+    ]
+
+
+def test_flows_abreast_begin_a_segment_together() -> None:
+    engine = ScriptedEngine(collect)
+    # Replies of different length: one flow would otherwise run away from the other.
+    flows = [reading(engine, "q", ["A" * 400, "B", "C"]), reading(engine, "q", ["A", "B", "C"])]
+    seen = order(engine, flows)
+    for index in range(3):
+        done = [at for at, (_, kind, n) in enumerate(seen) if kind == "MemoryUpdated" and n < index]
+        begun = [at for at, (_, kind, n) in enumerate(seen) if kind == "SegmentStarted" and n == index]
+        assert len(begun) == 2 and (not done or max(done) < min(begun))
+
+
+def test_a_flow_that_is_ahead_waits_for_the_others() -> None:
+    engine = ScriptedEngine(collect)
+    ahead = reading(engine, "q", ["A", "B", "C", "D"])
+    here = Locator(line=1)
+    rest = [Segment(SegmentInfo(2, 1, Span(here, here), digest("C")), "C")]
+    resumed = flow("q", rest, PROFILE, engine.frame, Progress("A B", segments=2))
+    updates = [
+        (number, index) for number, kind, index in order(engine, [resumed, ahead]) if kind == "MemoryUpdated"
+    ]
+    assert updates.index((0, 2)) > updates.index((1, 1))
+    assert updates[-1] == (1, 3)  # and the flow that has answered holds nobody up

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from memread import events, profile
+from memread.asking import Task
 from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.engine.llamacpp.model import Model
+from memread.errors import FileUnreadable
 from memread.journal import Journal
-from memread.reading import Reading, Task
+from memread.reading import Reading
 from memread.types import Answer, Budget, DocumentInfo, Locator, Passage, Skipped
 
 PROFILE = profile.loads(
@@ -39,13 +41,29 @@ def engine(tiny_gguf: Path) -> Iterator[LlamaEngine]:
         made.close()
 
 
+@pytest.fixture(scope="module")
+def several(tiny_gguf: Path) -> Iterator[LlamaEngine]:
+    """An engine for several requests at a time."""
+    with Model(tiny_gguf) as model:
+        settings = Settings(context=512, slots=2, batch=64)
+        made = LlamaEngine(model, settings, name="tiny", digest="sha256:tiny")
+        yield made
+        made.close()
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     with Journal.open(tmp_path / "journal.sqlite3") as opened:
         yield opened
 
 
-def task(text: str = TEXT, *, question: str = "how far?", extra: tuple[Skipped, ...] = ()) -> Task:
+def task(
+    text: str = TEXT,
+    *,
+    question: str = "how far?",
+    questions: tuple[str, ...] = (),
+    extra: tuple[Skipped, ...] = (),
+) -> Task:
     def passages() -> Iterator[Passage | Skipped]:
         line = 1
         for start in range(0, len(text), 500):
@@ -56,7 +74,11 @@ def task(text: str = TEXT, *, question: str = "how far?", extra: tuple[Skipped, 
 
     document = DocumentInfo(name="log.txt", format="text", size=len(text))
     return Task(
-        documents=(document,), inputs=("/log.txt",), passages=passages(), question=question, profile=PROFILE
+        documents=(document,),
+        inputs=("/log.txt",),
+        passages=passages(),
+        questions=questions or (question,),
+        profile=PROFILE,
     )
 
 
@@ -186,7 +208,7 @@ def test_stop_ends_a_wait_for_a_silent_pipe(engine: LlamaEngine) -> None:
         release.wait(30)
 
     made = task()
-    made = Task(made.documents, ("-",), silent(), made.question, made.profile)
+    made = Task(made.documents, ("-",), silent(), made.questions, made.profile)
     reading = Reading(made, engine, None)
     seen = []
     for event in reading.events():
@@ -214,7 +236,7 @@ def test_an_error_in_the_document_keeps_what_was_read(engine: LlamaEngine, journ
         raise DamagedDocument("log.txt is damaged", "Copy it again.")
 
     made = task()
-    made = Task(made.documents, made.inputs, breaking(), made.question, made.profile)
+    made = Task(made.documents, made.inputs, breaking(), made.questions, made.profile)
     seen = read(Reading(made, engine, journal))
     failed = seen[-1]
     assert isinstance(failed, events.Failed)
@@ -244,3 +266,111 @@ def test_budget_of_the_profile_is_used(engine: LlamaEngine) -> None:
     started = seen[0]
     assert isinstance(started, events.RunStarted) and started.budget == Budget(1024, 60, 24, 12)
     assert all(e.segment.tokens <= 60 for e in seen if isinstance(e, events.SegmentStarted))
+
+
+QUESTIONS = ("how far?", "where to?", "who sailed?")
+
+
+def numbered(
+    reading: Reading, until: Callable[[int, events.Event], bool] = lambda number, event: False
+) -> dict[int, list[events.Event]]:
+    """The events of every question; the reading is abandoned after one for which `until` holds."""
+    seen: dict[int, list[events.Event]] = {}
+    running = reading.numbered_events()
+    for number, event in running:
+        seen.setdefault(number, []).append(event)
+        if until(number, event):
+            break
+    running.close()
+    return seen
+
+
+def test_several_questions_get_the_answers_they_get_alone(engine: LlamaEngine) -> None:
+    together = numbered(Reading(task(questions=QUESTIONS), engine, None))
+    for number, question in enumerate(QUESTIONS):
+        alone = read(Reading(task(question=question), engine, None))
+        assert memories(together[number]) == memories(alone)
+        assert answer(together[number]).text == answer(alone).text
+        assert answer(together[number]).coverage == answer(alone).coverage
+
+
+def test_questions_are_at_one_segment_at_a_time(several: LlamaEngine) -> None:
+    open_segments: dict[int, int] = {}
+    for number, event in Reading(task(questions=QUESTIONS), several, None).numbered_events():
+        if isinstance(event, events.SegmentStarted):
+            open_segments[number] = event.segment.index
+        elif isinstance(event, events.Prefilled) and len(open_segments) == len(QUESTIONS):
+            assert max(open_segments.values()) - min(open_segments.values()) <= 1
+
+
+@pytest.mark.parametrize("at", [0, 4])
+def test_several_questions_are_gone_on_with(engine: LlamaEngine, journal: Journal, at: int) -> None:
+    whole = numbered(Reading(task(questions=QUESTIONS), engine, None))
+    first = numbered(
+        Reading(task(questions=QUESTIONS), engine, journal),
+        lambda number, event: number == 1 and segment_done(at)(event),
+    )
+    second = numbered(Reading(task(questions=QUESTIONS), engine, journal))
+    for number in range(len(QUESTIONS)):
+        done, more = memories(first[number]), memories(second[number])
+        assert not done.keys() & more.keys(), "no segment is read twice"
+        assert done | more == memories(whole[number])
+        assert answer(second[number]).text == answer(whole[number]).text
+        assert answer(second[number]).coverage == answer(whole[number]).coverage
+    assert [row.status for row in journal.runs()] == ["done"] * 3
+
+
+def test_a_question_that_is_ahead_waits_for_a_new_one(engine: LlamaEngine, journal: Journal) -> None:
+    whole = read(Reading(task(question="how far?"), engine, None))
+    first = read(Reading(task(question="how far?"), engine, journal), segment_done(5))
+    gap = (Skipped(Locator(line=9), "damaged"),)
+    both = numbered(Reading(task(questions=("how far?", "new?"), extra=gap), engine, journal))
+    assert min(memories(both[0])) == 6 and min(memories(both[1])) == 0
+    assert memories(first) | memories(both[0]) == memories(whole)
+    for number in (0, 1):
+        assert sum(isinstance(event, Skipped) for event in both[number]) == 1
+        assert answer(both[number]).coverage.skipped == 1
+    fresh = read(Reading(task(question="new?", extra=gap), engine, None))
+    assert memories(both[1]) == memories(fresh)
+
+
+def test_an_edit_forks_every_run(engine: LlamaEngine, journal: Journal) -> None:
+    numbered(
+        Reading(task(questions=QUESTIONS[:2]), engine, journal),
+        lambda number, event: number == 1 and segment_done(6)(event),
+    )
+    edited = TEXT.replace("Line 8:", "Line 8, corrected:")
+    second = numbered(Reading(task(edited, questions=QUESTIONS[:2]), engine, journal))
+    for number, question in enumerate(QUESTIONS[:2]):
+        started = second[number][0]
+        assert isinstance(started, events.RunStarted) and 0 < started.resumed < 7
+        whole = read(Reading(task(edited, question=question), engine, None))
+        assert answer(second[number]).memory == answer(whole).memory
+    assert len(journal.runs()) == 4
+
+
+def test_stop_answers_every_question_from_what_was_read(several: LlamaEngine, journal: Journal) -> None:
+    reading = Reading(task(questions=QUESTIONS), several, journal)
+    seen: dict[int, list[events.Event]] = {}
+    for number, event in reading.numbered_events():
+        seen.setdefault(number, []).append(event)
+        if number == 2 and segment_done(3)(event):
+            reading.stop()
+    for number in range(len(QUESTIONS)):
+        coverage = answer(seen[number]).coverage
+        assert not coverage.complete and 3 <= coverage.segments <= 6
+    assert [row.status for row in journal.runs()] == ["partial"] * 3
+
+
+def test_an_error_ends_every_question_and_loses_nothing(engine: LlamaEngine, journal: Journal) -> None:
+    made = task(questions=QUESTIONS)
+
+    def failing() -> Iterator[Passage | Skipped]:
+        yield Passage(TEXT[:2000], Locator(line=1))
+        raise FileUnreadable("the disk is gone")
+
+    broken = Task(made.documents, made.inputs, failing(), made.questions, made.profile)
+    seen = numbered(Reading(broken, engine, journal))
+    assert all(isinstance(seen[number][-1], events.Failed) for number in range(3))
+    assert [row.status for row in journal.runs()] == ["failed"] * 3
+    assert all(row.steps == len(memories(seen[2 - at])) > 0 for at, row in enumerate(journal.runs()))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+import textwrap
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
@@ -13,14 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memread.cli.errors import complain, note
-from memread.errors import INTERRUPTED, JournalError, UsageError, by_name
+from memread.errors import INTERRUPTED, FileMissing, FileUnreadable, JournalError, UsageError, by_name
+from memread.text import one_line, printable
 
 if TYPE_CHECKING:
     from memread.config import Config
     from memread.events import Event
     from memread.journal import Journal
     from memread.reading import Reading
-    from memread.views import View
+    from memread.types import Answer
+    from memread.views.base import Routed
 
 
 def ask(
@@ -34,10 +38,17 @@ def ask(
         ),
     ],
     question: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            "-q", "--question", help="The question; every argument is then a file.", show_default=False
+            "-q",
+            "--question",
+            help="A question; every argument is then a file. Several are answered from one reading.",
+            show_default=False,
         ),
+    ] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option("--questions", help="A file of questions, one a line.", show_default=False),
     ] = None,
     show_memory: Annotated[
         bool, typer.Option("--show-memory", help="Print each memory, and where in the text it was.")
@@ -89,10 +100,10 @@ def ask(
     one stopped.
     """
     from memread import config as configuration
+    from memread.asking import Task
     from memread.compose import engine_for
     from memread.ingest import open_documents, read_all, resolve
-    from memread.reading import Reading, Task
-    from memread.text import one_line
+    from memread.reading import Reading
     from memread.views import choose_view
 
     config = configuration.load(
@@ -113,14 +124,16 @@ def ask(
     for warning in config.warnings:
         note(f"memread: {one_line(warning)}")
     with ExitStack() as stack:
-        resolved = resolve(arguments, question_given=question is not None)
-        asked = question if question is not None else resolved.question
-        if asked is not None and not asked.strip():  # such as "$QUESTION" that was never set
+        given = _questions(question, questions)
+        resolved = resolve(arguments, question_given=given is not None)
+        asked = given or ([resolved.question] if resolved.question is not None else [])
+        if not all(each.strip() for each in asked):  # such as "$QUESTION" that was never set
             raise UsageError("the question is empty", "Leave it out for a summary.")
         documents, left_out = open_documents(resolved.inputs, password=password)
         for document in documents:
             stack.callback(document.close)
-        ready = stack.enter_context(engine_for(config, asked or "", verbose=verbose))
+        slots = min(len(asked), _SLOTS) or 1
+        ready = stack.enter_context(engine_for(config, *asked, slots=slots, verbose=verbose))
         infos = tuple(document.info for document in documents)
         task = Task(
             documents=infos,
@@ -128,22 +141,53 @@ def ask(
                 info.name if info.name == "-" else str(Path(info.name).absolute()) for info in infos
             ),
             passages=chain(resolved.left_out, left_out, read_all(documents)),
-            question=asked or ready.profile.wording.summary,
+            questions=tuple(asked) or (ready.profile.wording.summary,),
             profile=ready.profile,
             summary=not asked,
             notices=ready.notices,
         )
         journal = _journal(config, stack)
         reading = Reading(task, ready.engine, journal, fresh=fresh)
-        view = choose_view(quiet=quiet, json=json, events=events, show_memory=show_memory)
-        last = stack.enter_context(_Watched(reading, view)).run()
-    _end(last, plain=not (json or events))
+        view = choose_view(
+            quiet=quiet,
+            json=json,
+            events=events,
+            show_memory=show_memory,
+            questions=len(task.questions),
+        )
+        ended = stack.enter_context(_Watched(reading, view)).run()
+    _end(ended, asked, plain=not (json or events))
+
+
+_SLOTS = 4
+"""Requests at a time for several questions: each slot takes memory for a whole context."""
+
+
+def _questions(given: list[str] | None, file: Path | None) -> list[str] | None:
+    """The questions of both options, each once; None when neither was used.
+
+    Raises FileMissing, FileUnreadable, UsageError.
+    """
+    if given is None and file is None:
+        return None
+    found = list(given or ())
+    if file is not None:
+        try:
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+        except FileNotFoundError as error:
+            raise FileMissing(f"{one_line(str(file))}: no such file of questions") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise FileUnreadable(f"{one_line(str(file))}: the questions cannot be read ({error})") from error
+        found += [line.strip() for line in lines if line.strip()]
+        if not found:
+            raise UsageError(f"{one_line(str(file))}: there is no question in it", "One line, one question.")
+    return list(dict.fromkeys(found))
 
 
 class _Watched:
-    """A reading with its view, and signals: the first Ctrl-C stops the reading, the second everything."""
+    """A reading with its views, and signals: the first Ctrl-C stops the reading, the second everything."""
 
-    def __init__(self, reading: Reading, view: View) -> None:
+    def __init__(self, reading: Reading, view: Routed) -> None:
         self._reading, self._view = reading, view
         self._interrupts = 0
         self._before: dict[int, Any] = {}
@@ -161,14 +205,14 @@ class _Watched:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def run(self) -> Event:
-        """The last event: Answered or Failed."""
-        last: Event | None = None
-        with self._view as view, closing(self._reading.events()) as events:
-            for last in events:
-                view.show(last)
-        assert last is not None
-        return last
+    def run(self) -> list[Event]:
+        """The last event of every question: Answered or Failed."""
+        last: dict[int, Event] = {}
+        with self._view as view, closing(self._reading.numbered_events()) as events:
+            for number, event in events:
+                last[number] = event
+                view.show(event, number)
+        return [last[number] for number in sorted(last)]
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         self._interrupts += 1
@@ -195,16 +239,23 @@ def _journal(config: Config, stack: ExitStack) -> Journal | None:
         return None
 
 
-def _end(last: Event, *, plain: bool) -> None:
-    """Print the answer, and exit with the code of how it ended."""
+def _end(ended: Sequence[Event], questions: Sequence[str], *, plain: bool) -> None:
+    """Print the answers, and exit with the code of how it ended."""
     from memread.events import Answered, Failed
-    from memread.text import printable
 
-    if isinstance(last, Failed):
-        raise by_name(last.error, last.message, last.hint)
-    assert isinstance(last, Answered)
-    answer = last.answer
-    if plain and answer.text:
-        sys.stdout.write(printable(answer.text) + "\n")
-    if not answer.coverage.complete:
+    answers = [event.answer for event in ended if isinstance(event, Answered)]
+    if plain and len(ended) == 1:
+        sys.stdout.writelines(printable(answer.text) + "\n" for answer in answers if answer.text)
+    elif plain and answers:
+        sys.stdout.write("\n".join(_answered(*each) for each in zip(questions, answers, strict=False)))
+    for event in ended:
+        if isinstance(event, Failed):
+            raise by_name(event.error, event.message, event.hint)
+    if not all(answer.coverage.complete for answer in answers):
         raise typer.Exit(INTERRUPTED)
+
+
+def _answered(question: str, answer: Answer) -> str:
+    """A question and, below it and indented, its answer."""
+    text = printable(answer.text).strip() or "(no answer)"
+    return one_line(question) + "\n" + textwrap.indent(text, "    ", lambda line: True) + "\n"

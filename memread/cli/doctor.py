@@ -42,7 +42,7 @@ def doctor(
         _row("GPU", "this build could use one, but finds none: is the driver installed?")
     problem: MemreadError | None = None
     try:
-        with compose.engine_for(config, "", verbose=verbose) as ready:
+        with compose.engine_for(config, verbose=verbose) as ready:
             info = ready.engine.info
             _row("model", f"{info.model}: {info.path}")
             _row("placement", info.device)

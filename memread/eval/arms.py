@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from memread import __version__
+from memread.asking import LOOP_VERSION
 from memread.errors import UsageError
 from memread.eval.item import Item
 from memread.eval.methods import VERSION, Method, Setup
 from memread.profile import Profile
-from memread.reading import LOOP_VERSION
 from memread.segment import VERSION as SEGMENTER_VERSION
 from memread.types import EngineInfo
 

@@ -74,7 +74,7 @@ def evaluate(
     slots = options.parallel or _parallel(config)
     with ResultFile(options.out) as file:
         own = msgspec.structs.replace(config, context=max(need, config.context))
-        with engine_for(own, "", slots=slots, verbose=options.verbose) as ready:
+        with engine_for(own, slots=slots, verbose=options.verbose) as ready:
             for notice in ready.notices:
                 say(notice)
             planned = plan(ready.engine.tokenizer)

@@ -68,6 +68,30 @@ class Tee(Closing):
                 stack.callback(view.close)
 
 
+class Routed(Closing):
+    """The views of a reading's questions: each gets the events of its own. They close in order."""
+
+    def __init__(self, views: Sequence[View]) -> None:
+        self.views = tuple(views)
+
+    def __enter__(self) -> Routed:
+        return self
+
+    def show(self, event: Event, question: int = 0) -> None:
+        """Take the next event of the question with this number."""
+        self.views[question].show(event)
+
+    def close(self) -> None:
+        with contextlib.ExitStack() as stack:
+            for view in reversed(self.views):
+                stack.callback(view.close)
+
+
+def numbered(text: str, question: int | None) -> str:
+    """`text`, and which of several questions it is about."""
+    return text if question is None else f"Question {question + 1}: {text}"
+
+
 def write_line(stream: TextIO, line: str) -> None:
     """Write one line and flush. What the stream's encoding lacks is escaped; a failure to write is no error.
 

@@ -6,10 +6,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from memread.views.base import Clock, Tee, View
+from memread.views.base import Clock, Routed, Tee, View
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from memread.views.live import LiveView
 
 
 def choose_view(
@@ -18,13 +20,16 @@ def choose_view(
     json: bool = False,
     events: bool = False,
     show_memory: bool = False,
+    questions: int = 1,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
     clock: Clock = time.monotonic,
-) -> View:
-    """The view of one command. What is for programs goes to `stdout`, all the rest to `stderr`.
+) -> Routed:
+    """The views of one command, one for each of its questions. What is for programs goes to `stdout`, all the
+    rest to `stderr`.
 
-    A terminal gets the live view, unless the events themselves are printed on one.
+    A terminal gets the live view, unless the events themselves are printed on one. Of several questions the
+    live view shows one after the other; in lines, the first tells how far the reading is.
     """
     # Imported when they are needed: rich takes longer to import than most commands run.
     from memread.views.json import EventsView, JsonView
@@ -33,21 +38,30 @@ def choose_view(
 
     out = stdout or sys.stdout
     err = stderr or sys.stderr
-    views: list[View] = []
-    if json:
-        views.append(JsonView(out, clock=clock))
-    if events:
-        views.append(EventsView(out))
     console = None if quiet or (events and _is_terminal(out)) else live_console(err)
+    live: LiveView | None = None
     if console is not None:
         from memread.views.live import LiveView
 
-        views.append(LiveView(console, clock=clock))
-    else:
-        views.append(QuietView(err) if quiet else PlainView(err, clock=clock))
-    if show_memory:
-        views.append(MemoriesView(console if console is not None else err))
-    return views[0] if len(views) == 1 else Tee(views)
+        live = LiveView(console, clock=clock, questions=questions)
+    chosen: list[View] = []
+    for number in range(questions):
+        views: list[View] = []
+        if json:
+            views.append(JsonView(out, clock=clock))
+        if events:
+            views.append(EventsView(out, number if questions > 1 else None))
+        if live is not None:
+            views.append(live.of(number) if questions > 1 else live)
+        elif quiet or number:
+            views.append(QuietView(err, number=number if questions > 1 else None))
+        else:
+            views.append(PlainView(err, clock=clock))
+        if show_memory:
+            shown = console if console is not None else err
+            views.append(MemoriesView(shown, number=number if questions > 1 else None))
+        chosen.append(views[0] if len(views) == 1 else Tee(views))
+    return Routed(chosen)
 
 
 def live_console(stream: TextIO) -> Console | None:

@@ -14,14 +14,17 @@ from memread.views.page import MARGIN, Page, cut, row
 from memread.views.reading import Reading
 
 
-def draw(reading: Reading, now: float, page: Page) -> list[Text]:
-    """The lines that show `reading` at `now`: at most `page.height`, none wider than `page.width`."""
+def draw(reading: Reading, now: float, page: Page, which: str = "") -> list[Text]:
+    """The lines that show `reading` at `now`: at most `page.height`, none wider than `page.width`.
+
+    which: the question it is about, where there are several, such as "question 2 of 16".
+    """
     roomy = page.height >= 18
     gap = [Text("")] if roomy else []
     state = _state(reading, now, page)
     if page.height <= 2:
         return [page.fit(state)]
-    head = _head(reading, page, 2 if roomy else 1)
+    head = _head(reading, page, 2 if roomy else 1, which)
     meter = [_bar(reading, page), _place(reading, now, page)]
     notice = _notice(reading, page)
     tight = page.height < 9
@@ -34,7 +37,7 @@ def draw(reading: Reading, now: float, page: Page) -> list[Text]:
     return [page.fit(line) for line in lines[: page.height]]
 
 
-def _head(reading: Reading, page: Page, rows: int) -> list[Text]:
+def _head(reading: Reading, page: Page, rows: int, which: str) -> list[Text]:
     """The title and the question."""
     started = reading.started
     if started is None:
@@ -48,6 +51,8 @@ def _head(reading: Reading, page: Page, rows: int) -> list[Text]:
         title.append(f"  {index + 1} of {len(started.documents)}", "dim")
     model = Text(words.line(started.engine.model, 40), "dim")
     question = Text("Summary" if started.summary else words.line(started.question, 1000))
+    if which:
+        question.append(f"  {which}", "dim")
     wrapped = plain(question, page, limit=rows)
     return [row(page, title, [model], whole=True), *wrapped]
 

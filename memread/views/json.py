@@ -40,14 +40,16 @@ def dumps(data: object) -> str:
 class EventsView(Closing):
     """Every event as a line of JSON, flushed at once. `memread.events.from_dict` reads it back."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, number: int | None = None) -> None:
+        """number: of the question, where there are several; it is then under "question_number"."""
         self._stream = stream
+        self._number = {} if number is None else {"question_number": number}
 
     def __enter__(self) -> EventsView:
         return self
 
     def show(self, event: Event) -> None:
-        write(self._stream, to_dict(event))
+        write(self._stream, to_dict(event) | self._number)
 
 
 class JsonView(Closing):

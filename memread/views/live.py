@@ -16,7 +16,7 @@ from rich.text import Text
 
 from memread.events import Event
 from memread.views import summary
-from memread.views.base import Clock, Closing
+from memread.views.base import Clock, Closing, View, numbered
 from memread.views.frame import draw
 from memread.views.page import Glyphs, glyphs_for, page_of
 from memread.views.reading import Reading
@@ -41,20 +41,22 @@ class LiveView(Closing):
         clock: Clock = time.monotonic,
         glyphs: Glyphs | None = None,
         auto_refresh: bool = True,
+        questions: int = 1,
     ) -> None:
         self.console = console
-        self.reading = Reading()
+        self.readings = [Reading() for _ in range(questions)]
+        """One for each question; their pictures take turns, a segment each."""
         self._clock = clock
         self._glyphs = glyphs or glyphs_for(console.encoding)
-        self._queue: deque[tuple[float, Event]] = deque()
+        self._queue: deque[tuple[float, int, Event]] = deque()
         self._closed = False
         self._live = _Region(self, console, auto_refresh)
 
     def __enter__(self) -> LiveView:
         return self
 
-    def show(self, event: Event) -> None:
-        self._queue.append((self._clock(), event))
+    def show(self, event: Event, question: int = 0) -> None:
+        self._queue.append((self._clock(), question, event))
         if not self._closed and not self._live.is_started:
             self._live.start()
 
@@ -71,8 +73,16 @@ class LiveView(Closing):
             if begun:
                 self.console.show_cursor(True)
         self.fold()
-        for line in [*summary.notices(self.reading), *summary.lines(self.reading)]:
+        first, *others = self.readings
+        said = [*summary.notices(first), *summary.lines(first)]
+        for number, reading in enumerate(others, start=1):
+            said += [numbered(line, number) for line in summary.guarded(reading)]
+        for line in said:
             self.console.print(Text(line, "dim"), markup=False, highlight=False, soft_wrap=True)
+
+    def of(self, question: int) -> View:
+        """The view for the events of one of the questions."""
+        return _Question(self, question)
 
     def refresh(self) -> None:
         """Draw now. For tests and pictures; the thread does it otherwise."""
@@ -90,13 +100,42 @@ class LiveView(Closing):
     def fold(self) -> None:
         """Take what has been queued into the reading."""
         while self._queue:
-            now, event = self._queue.popleft()
-            self.reading.apply(event, now)
+            now, question, event = self._queue.popleft()
+            self.readings[question].apply(event, now)
 
     def picture(self) -> list[Text]:
         """The lines as they are at this moment."""
         self.fold()
-        return draw(self.reading, self._clock(), page_of(self.console, self._glyphs))
+        reading, which = self.shown()
+        return draw(reading, self._clock(), page_of(self.console, self._glyphs), which)
+
+    def shown(self) -> tuple[Reading, str]:
+        """The reading whose turn it is, and which of them that is, such as "question 2 of 16"."""
+        total = len(self.readings)
+        if total == 1:
+            return self.readings[0], ""
+        first = self.readings[0]
+        answering = [number for number, reading in enumerate(self.readings) if not reading.over]
+        number = (first.resumed + first.segments) % total
+        if first.answering:
+            number = answering[0] if answering else total - 1
+        return self.readings[number], f"question {number + 1} of {total}"
+
+
+class _Question(Closing):
+    """The live view, for the events of one question."""
+
+    def __init__(self, live: LiveView, question: int) -> None:
+        self._live, self._question = live, question
+
+    def __enter__(self) -> _Question:
+        return self
+
+    def show(self, event: Event) -> None:
+        self._live.show(event, self._question)
+
+    def close(self) -> None:
+        self._live.close()
 
 
 class _Code:

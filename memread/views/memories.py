@@ -10,14 +10,15 @@ from rich.text import Text
 from memread.events import Event, MemoryUpdated, RunStarted
 from memread.types import DocumentInfo
 from memread.views import words
-from memread.views.base import Closing, write_line
+from memread.views.base import Closing, numbered, write_line
 
 
 class MemoriesView(Closing):
     """Prints memories to a stream; to a console, above whatever is live on it."""
 
-    def __init__(self, target: TextIO | Console) -> None:
-        self._target = target
+    def __init__(self, target: TextIO | Console, number: int | None = None) -> None:
+        """number: of the question, where there are several."""
+        self._target, self._number = target, number
         self._documents: tuple[DocumentInfo, ...] = ()
 
     def __enter__(self) -> MemoriesView:
@@ -28,7 +29,7 @@ class MemoriesView(Closing):
             self._documents = event.documents
         elif isinstance(event, MemoryUpdated):
             heading, memory = described(event, self._documents)
-            self._print(heading, "bold")
+            self._print(numbered(heading, self._number), "bold")
             self._print(memory + "\n")
 
     def _print(self, text: str, style: str = "") -> None:

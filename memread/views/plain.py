@@ -21,7 +21,7 @@ from memread.events import (
 )
 from memread.types import Skipped
 from memread.views import diff, summary, words
-from memread.views.base import Clock, Closing, assert_never, write_line
+from memread.views.base import Clock, Closing, assert_never, numbered, write_line
 from memread.views.reading import Reading
 
 _SKIPS = 5
@@ -158,9 +158,14 @@ class QuietView(_AtTheEnd):
     As with every view, the error that ended a reading is told by whoever ran it.
     """
 
+    def __init__(self, stream: TextIO, number: int | None = None) -> None:
+        """number: of the question, where there are several; what they share is told with the first."""
+        super().__init__(stream)
+        self._number = number
+
     def tell(self) -> None:
-        for line in summary.warnings(self._reading):
-            write_line(self._stream, line)
+        for line in summary.guarded(self._reading) if self._number else summary.warnings(self._reading):
+            write_line(self._stream, numbered(line, self._number))
 
 
 class RecordView(_AtTheEnd):

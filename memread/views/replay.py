@@ -103,7 +103,7 @@ def picture(events: Sequence[Event], *, width: int, height: int, at: int | None 
     view = LiveView(screen, clock=lambda: now, auto_refresh=False)
     for when, event in timed(events)[: moment(events, at)]:
         now = when
-        view.reading.apply(event, now)
+        view.readings[0].apply(event, now)
     lines = view.picture()
     paper = Console(
         file=io.StringIO(), width=width, height=height, record=True, force_terminal=True, _environ={}

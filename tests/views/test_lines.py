@@ -23,8 +23,8 @@ from memread.events import (
     from_dict,
 )
 from memread.types import Answer, Coverage, Locator, Skipped
-from memread.views import Tee, View, choose_view, words
-from memread.views.base import write_line
+from memread.views import Tee, choose_view, words
+from memread.views.base import Routed, write_line
 from memread.views.canned import canned
 from memread.views.json import EventsView, JsonView, dumps, result
 from memread.views.live import LiveView
@@ -248,7 +248,8 @@ def test_json_view_writes_a_line_for_each_reading_when_closed() -> None:
     assert first["timings"]["seconds"] > 0
 
 
-def kinds(view: View) -> list[str]:
+def kinds(routed: Routed) -> list[str]:
+    (view,) = routed.views
     views = view.views if isinstance(view, Tee) else (view,)
     return [type(one).__name__ for one in views]
 
@@ -268,6 +269,30 @@ def kinds(view: View) -> list[str]:
 def test_choice(options: dict[str, Any], terminal: bool, expected: list[str]) -> None:
     err = Terminal() if terminal else io.StringIO()
     assert kinds(choose_view(**options, stdout=io.StringIO(), stderr=err)) == expected
+
+
+def test_every_question_has_its_views_and_json_has_a_line_for_each() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    view = choose_view(json=True, show_memory=True, questions=2, stdout=out, stderr=err)
+    for event in canned(3):
+        view.show(event, 0)
+    for event in stream():
+        view.show(event, 1)
+    view.close()
+    assert [json.loads(line)["run"] for line in out.getvalue().splitlines()] == ["7Q3KX", "AB12"]
+    said = err.getvalue()
+    assert "Question 1: [1]" in said and "Question 2: [1]" in said
+    assert said.count("Reading ") == 1, "the progress of one is that of all"
+
+
+def test_events_of_several_questions_say_which() -> None:
+    out = io.StringIO()
+    view = choose_view(events=True, quiet=True, questions=2, stdout=out, stderr=io.StringIO())
+    view.show(Notice("a"), 0)
+    view.show(Notice("b"), 1)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(line["message"], line["question_number"]) for line in lines] == [("a", 0), ("b", 1)]
+    assert from_dict(lines[1]) == Notice("b")
 
 
 def test_events_on_the_terminal_itself_are_not_drawn_over() -> None:

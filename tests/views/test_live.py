@@ -40,6 +40,19 @@ def test_closing_gives_the_terminal_back_and_leaves_the_summary() -> None:
     assert "Writing" not in after
 
 
+def test_several_questions_take_turns_a_segment_each() -> None:
+    screen = console(80, 24)
+    with LiveView(screen, auto_refresh=False, questions=2) as view:
+        shown = []
+        for event in canned(4):
+            for number in range(2):
+                view.of(number).show(event)
+            if isinstance(event, SegmentStarted):
+                picture = "\n".join(line.plain for line in view.picture())
+                shown.append(picture.partition("question ")[2][:6])
+    assert shown == ["1 of 2", "2 of 2", "1 of 2", "2 of 2"]
+
+
 def test_an_error_on_the_way_gives_the_terminal_back() -> None:
     screen = console(80, 24)
     with pytest.raises(KeyboardInterrupt), LiveView(screen) as view:

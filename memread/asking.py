@@ -1,0 +1,187 @@
+"""One question of a reading: how far it is, and its run in the journal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import msgspec
+
+from memread.errors import JournalError
+from memread.events import Answered, Event, Failed, Notice, RunStarted
+from memread.journal import Identity, Journal, Recording
+from memread.loop import Progress
+from memread.profile import Profile
+from memread.segment import VERSION as SEGMENTER_VERSION
+from memread.types import DocumentInfo, EngineInfo, Passage, Segment, Skipped
+
+LOOP_VERSION = 1
+"""Part of a run's identity: raise it when the same replies would lead to another memory or answer."""
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What to read, and for what."""
+
+    documents: tuple[DocumentInfo, ...]
+    inputs: tuple[str, ...]
+    """Absolute paths, or "-"."""
+    passages: Iterator[Passage | Skipped]
+    questions: tuple[str, ...]
+    """Each is a run of its own in the journal; they read every section together."""
+    profile: Profile
+    summary: bool = False
+    """No question was asked: the only one is the profile's request for a summary."""
+    notices: tuple[str, ...] = ()
+
+
+class Asking:
+    """A question, where its reading stands, and its recording. For the thread that opened the journal."""
+
+    def __init__(
+        self, number: int, task: Task, engine: EngineInfo, journal: Journal | None, *, fresh: bool
+    ) -> None:
+        """Finds the unfinished run to go on with, or begins one. See Reading."""
+        self.number, self.question = number, task.questions[number]
+        self.progress = Progress(task.profile.wording.initial_memory)
+        self.notices: list[str] = []
+        self.passed: list[Skipped] = []
+        """Skipped parts before the place where it goes on."""
+        self.over = False
+        self._task, self._engine = task, engine
+        self._recording: Recording | None = None
+        self._digests: list[tuple[str, Progress]] = []
+        if journal is None:
+            return
+        try:
+            if not fresh:
+                self._recording = self._unfinished(journal)
+            if self._recording is None:
+                self._recording = journal.begin(self._identity(), self._run_started())
+            else:
+                self._digests = self._recorded_steps(self._recording)
+        except JournalError as error:
+            self._lose(error)
+
+    @property
+    def recorded_segments(self) -> int:
+        """How many segments its run has, which need not be read again while the text is the same."""
+        return len(self._digests)
+
+    def passes(self, segment: Segment, skipped: list[Skipped]) -> bool:
+        """Go on to after `segment`, if it is the next of those recorded. skipped: what was before it."""
+        at = self.progress.segments
+        if at >= len(self._digests) or self._digests[at][0] != segment.info.digest:
+            return False
+        before, self.progress = self.progress, self._digests[at][1]
+        self.progress.skipped = before.skipped + len(skipped)
+        self.progress.last, self.progress.fraction = segment.info.span, segment.info.fraction
+        self.progress.tokens = before.tokens + segment.info.tokens
+        self.passed += skipped
+        return True
+
+    def fork(self) -> None:
+        """The text goes on differently from what was recorded.
+
+        The state after k segments follows from these alone, so the reading goes on from there, as a run of
+        its own: the one that read the text as it was stays as it is.
+        """
+        if self._recording is None:
+            return
+        k = self.progress.segments
+        self.notices.append(
+            f"The text has changed since run {self._recording.run_id}: "
+            + (f"its first {k} segments are the same and are not read again." if k else "it is read afresh.")
+        )
+        try:
+            self._recording = self._recording.fork(k, self._run_started())
+        except JournalError as error:
+            self._lose(error)
+
+    def started(self) -> RunStarted:
+        """The first event, when it is settled where to go on."""
+        if self._recording is None:
+            return self._run_started()
+        return msgspec.structs.replace(
+            self._recording.started,
+            resumed=self.progress.segments,
+            memory=self.progress.memory,
+            recorded=True,
+        )
+
+    def recorded(self, event: Event) -> Iterator[Event]:
+        """The event, once it is on disk."""
+        self.over = self.over or isinstance(event, Answered | Failed)
+        if self._recording is not None:
+            try:
+                self._recording.record(event)
+                if isinstance(event, Answered):
+                    self._recording.finish("done" if event.answer.coverage.complete else "partial")
+                elif isinstance(event, Failed):
+                    self._recording.finish("failed")
+            except JournalError as error:
+                self._lose(error)
+                yield Notice(self.notices.pop())
+        yield event
+
+    def close(self) -> None:
+        """Let go of the run. If it is not finished, it can be resumed."""
+        if self._recording is not None:
+            self._recording.close()
+
+    def _unfinished(self, journal: Journal) -> Recording | None:
+        try:
+            return journal.unfinished(self._identity())
+        except JournalError as error:  # its records are damaged: nothing is built on them
+            self.notices.append(f"An earlier reading cannot be gone on with: {error.message}")
+            return None
+
+    def _recorded_steps(self, recording: Recording) -> list[tuple[str, Progress]]:
+        """(digest of the segment, how things stood after it) of every recorded step."""
+        found: list[tuple[str, Progress]] = []
+        now = Progress("")
+        for step in recording.steps():
+            now = Progress(
+                step.memory,
+                segments=now.segments + 1,
+                kept=now.kept + (step.event.outcome == "kept"),
+                counts=now.counts + step.event.counts,
+            )
+            found.append((step.digest, now))
+        return found
+
+    def _lose(self, error: JournalError) -> None:
+        """A reading does not end because it cannot be recorded; it says so."""
+        if self._recording is not None:
+            with contextlib.suppress(JournalError):
+                self._recording.close()
+        self._recording = None
+        self.notices.append(f"This reading is no longer recorded: {error.message}")
+
+    def _run_started(self) -> RunStarted:
+        task = self._task
+        return RunStarted(
+            run="",
+            question=self.question,
+            documents=task.documents,
+            engine=self._engine,
+            profile=task.profile.name,
+            budget=task.profile.budget,
+            recorded=False,
+            resumed=self.progress.segments,
+            memory=self.progress.memory,
+            summary=task.summary,
+        )
+
+    def _identity(self) -> Identity:
+        task, info = self._task, self._engine
+        return Identity(
+            inputs=task.inputs,
+            question=self.question,
+            profile=task.profile.digest,
+            weights=info.digest,
+            engine=info.build,
+            settings=info.settings,
+            budget=task.profile.budget,
+            sampling=task.profile.sampling,
+            versions={"segmenter": SEGMENTER_VERSION, "loop": LOOP_VERSION},
+        )
