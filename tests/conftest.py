@@ -11,6 +11,10 @@ from hypothesis import HealthCheck, settings
 
 from tests.fixtures.gguf_model import write_tiny_gguf
 
+# The models of the tests are so small that a second thread only waits for the first: one takes a quarter of
+# the processor time. Read by OpenMP when it is loaded, here and in every process that a test starts.
+os.environ.setdefault("OMP_THREAD_LIMIT", "1")
+
 # Engines and subprocesses make timings of single examples meaningless; the autouse home is harmless to share.
 settings.register_profile(
     "memread", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
