@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import msgspec
 
 from memread.errors import JournalError
-from memread.events import Answered, Event, Failed, Notice, RunStarted
+from memread.events import Answered, Event, EvidenceFound, Failed, MemoryUpdated, Notice, RunStarted
+from memread.evidence import Tracer
 from memread.journal import Identity, Journal, Recording
 from memread.loop import Progress
 from memread.profile import Profile
 from memread.segment import VERSION as SEGMENTER_VERSION
-from memread.types import DocumentInfo, EngineInfo, Passage, Segment, Skipped
+from memread.types import Claim, DocumentInfo, EngineInfo, Passage, Segment, Skipped
 
 LOOP_VERSION = 1
 """Part of a run's identity: raise it when the same replies would lead to another memory or answer."""
@@ -47,9 +48,13 @@ class Asking:
         self.passed: list[Skipped] = []
         """Skipped parts before the place where it goes on."""
         self.over = False
+        self.texts: dict[int, Segment] = {}
+        """Segments handed to the engine whose memory has not come back yet: what evidence is found in."""
         self._task, self._engine = task, engine
         self._recording: Recording | None = None
         self._digests: list[tuple[str, Progress]] = []
+        self._tracer = Tracer(task.profile.wording.initial_memory)
+        self._claims: dict[int, tuple[Claim, ...]] = {}
         if journal is None:
             return
         try:
@@ -58,6 +63,7 @@ class Asking:
             if self._recording is None:
                 self._recording = journal.begin(self._identity(), self._run_started())
             else:
+                self._claims = self._recording.claims()
                 self._digests = self._recorded_steps(self._recording)
         except JournalError as error:
             self._lose(error)
@@ -77,6 +83,10 @@ class Asking:
         self.progress.last, self.progress.fraction = segment.info.span, segment.info.fraction
         self.progress.tokens = before.tokens + segment.info.tokens
         self.passed += skipped
+        if at in self._claims:
+            self._tracer.restore(self.progress.memory, self._claims[at])
+        else:  # nothing new was stated, or the reading was cut off before it was looked up
+            self._tracer.update(segment, self.progress.memory)
         return True
 
     def fork(self) -> None:
@@ -107,6 +117,18 @@ class Asking:
             memory=self.progress.memory,
             recorded=True,
         )
+
+    def with_evidence(self, event: Event) -> Iterator[Event]:
+        """The event, and what in the text speaks for it: looked up here, while the engine goes on."""
+        if isinstance(event, Answered):
+            asked = "" if self._task.summary else self.question
+            evidence = self._tracer.evidence(event.answer.text, asked)
+            event = Answered(msgspec.structs.replace(event.answer, evidence=evidence))
+        yield event
+        if isinstance(event, MemoryUpdated):
+            claims = self._tracer.update(self.texts.pop(event.segment.index), event.memory)
+            if claims:
+                yield EvidenceFound(event.segment.index, claims)
 
     def recorded(self, event: Event) -> Iterator[Event]:
         """The event, once it is on disk."""

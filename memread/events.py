@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from memread.types import Answer, Budget, Counts, DocumentInfo, EngineInfo, SegmentInfo, Skipped
+from memread.types import Answer, Budget, Claim, Counts, DocumentInfo, EngineInfo, SegmentInfo, Skipped
 
 
 class RunStarted(msgspec.Struct, frozen=True, tag="run_started"):
@@ -68,6 +68,14 @@ class MemoryUpdated(msgspec.Struct, frozen=True, tag="memory_updated"):
     reason: str = ""
 
 
+class EvidenceFound(msgspec.Struct, frozen=True, tag="evidence_found"):
+    """After MemoryUpdated, for the statements that are new or reworded in it; the others keep theirs."""
+
+    segment: int
+    """The index of that segment."""
+    claims: tuple[Claim, ...]
+
+
 class AnswerStarted(msgspec.Struct, frozen=True, tag="answer_started"):
     memory: str
 
@@ -104,6 +112,7 @@ Event = (
     | Piece
     | ReplyRejected
     | MemoryUpdated
+    | EvidenceFound
     | Skipped
     | AnswerStarted
     | Answered

@@ -155,7 +155,7 @@ class Reading:
 
     def _flow(self, each: Asking, items: Iterator[Segment | Skipped | Stopping]) -> Flow:
         task = self._task
-        own = _from(items, each.progress.segments)
+        own = _noted(_from(items, each.progress.segments), each.texts)
         return flow(each.question, own, task.profile, self._engine.frame, each.progress)
 
     def _items(self, held: list[Segment | Skipped]) -> Iterator[Segment | Skipped | Stopping]:
@@ -182,8 +182,19 @@ class Reading:
 
 
 def _recorded(each: Asking, event: Event) -> Iterator[tuple[int, Event]]:
-    """The event, once it is on disk."""
-    yield from ((each.number, found) for found in each.recorded(event))
+    """The event, once it is on disk, and then the evidence for it."""
+    for found in each.with_evidence(event):
+        yield from ((each.number, stored) for stored in each.recorded(found))
+
+
+def _noted(
+    items: Iterator[Segment | Skipped | Stopping], texts: dict[int, Segment]
+) -> Iterator[Segment | Skipped | Stopping]:
+    """The items, noted down before they are used."""
+    for item in items:
+        if isinstance(item, Segment):
+            texts[item.info.index] = item
+        yield item
 
 
 def _from(

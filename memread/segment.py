@@ -77,11 +77,26 @@ class _Buffer:
         last = max(len(text.rstrip()) - 1, 0)
         span = Span(self._place(len(text) - len(text.lstrip()) if text.strip() else 0), self._place(last))
         fraction = self._fraction_at(length)
+        places = self._places(length)
         # The passage that was cut stays, with a start before the buffer's: its line count is needed.
         while self._passages and self._passages[0][0] + len(self._passages[0][1].text) <= length:
             self._fraction = self._passages.pop(0)[1].fraction
         self._passages = [(start - length, passage) for start, passage in self._passages]
-        return Segment(SegmentInfo(index, tokenizer.count(text), span, digest(text), fraction), text)
+        return Segment(SegmentInfo(index, tokenizer.count(text), span, digest(text), fraction), text, places)
+
+    def _places(self, length: int) -> tuple[tuple[int, Locator], ...]:
+        """Where in the segment a new page, chapter or document begins: what counting lines does not tell."""
+        places: list[tuple[int, Locator]] = []
+        following: Locator | None = None
+        for start, passage in self._passages:
+            if start >= length:
+                break
+            inside = max(0, -start)
+            locator = passage.locator.advanced(passage.text[:inside])
+            if locator != following:
+                places.append((max(0, start), locator))
+            following = passage.locator.advanced(passage.text)
+        return tuple(places)
 
     def _fraction_at(self, length: int) -> float | None:
         before = self._fraction
@@ -118,7 +133,7 @@ def _fit(text: str, tokenizer: Tokenizer, budget: int) -> int:
     if total <= budget:
         return len(text)
     taken, used = 0, 0
-    lines_first = _lines_are_joints(text)
+    lines_first = lines_are_joints(text)
     for joint in (
         _PARAGRAPH,
         *((_LINE, _SENTENCE) if lines_first else (_SENTENCE, _LINE)),
@@ -162,6 +177,6 @@ def _last_fitting(
     return low
 
 
-def _lines_are_joints(text: str) -> bool:
+def lines_are_joints(text: str) -> bool:
     """Whether a line end ends something (logs, code, tables), rather than wrapping a sentence."""
     return len(_WRAPPED.findall(text)) * 4 < text.count("\n")

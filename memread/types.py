@@ -7,6 +7,7 @@ strictly read from JSON, so that what is stored or sent to another process round
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from typing import Literal
 
 import msgspec
@@ -118,6 +119,51 @@ class Segment(msgspec.Struct, frozen=True):
 
     info: SegmentInfo
     text: str
+    places: tuple[tuple[int, Locator], ...] = ()
+    """(offset in `text`, the place there), ascending: what `place` needs, no more."""
+
+    def place(self, offset: int) -> Locator:
+        """The place of the character at `offset`: its page, chapter, line, as far as the reader knew."""
+        known = [(0, self.info.span.start), *self.places]
+        start, locator = known[bisect_right(known, offset, key=lambda place: place[0]) - 1]
+        return locator.advanced(self.text[start:offset])
+
+    def span(self, start: int, end: int) -> Span:
+        """The places of the characters `start` to `end`, without the last."""
+        return Span(self.place(start), self.place(max(start, end - 1)))
+
+
+class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A statement of a memory or an answer, and the passage of the text that speaks for it.
+
+    The passage was found by comparing words, in the text itself; no model had a part in it.
+    """
+
+    statement: str
+    """As the model wrote it. Untrusted."""
+    segment: int = -1
+    """The segment (0-based) with which it entered the memory; -1 where none did."""
+    quote: str = ""
+    """The passage, letter for letter as it was read; "" when none resembles the statement. Untrusted."""
+    span: Span | None = None
+    """Where the passage is. Of a segment without one, what the segment spans."""
+    verified: bool = False
+    """Every word of the statement that carries meaning stands in the passage, in the same order, names and
+    numbers exactly, and nothing there denies it. What the words mean is for a reader to judge."""
+    missing: tuple[str, ...] = ()
+    """Words of the statement that the passage lacks, some of them. Not verified although none is missing:
+    the words stand there in another order, too far apart, or denied."""
+    score: float = 0.0
+    """How much of the statement the passage holds, 0..1; rare words count for more."""
+
+
+class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What in the text speaks for an answer."""
+
+    answer: tuple[Claim, ...] = ()
+    """The statements of the answer, in order."""
+    memory: tuple[Claim, ...] = ()
+    """Those of the last memory, in order."""
 
 
 def digest(text: str) -> str:
@@ -227,6 +273,8 @@ class Answer(msgspec.Struct, frozen=True):
     memory: str
     coverage: Coverage
     counts: Counts = Counts()
+    evidence: Evidence | None = None
+    """None: nobody looked for it."""
 
 
 class EngineInfo(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from memread.engine.llamacpp.model import Model
 from memread.errors import FileUnreadable
 from memread.journal import Journal
 from memread.reading import Reading
-from memread.types import Answer, Budget, DocumentInfo, Locator, Passage, Skipped
+from memread.types import Answer, Budget, Claim, DocumentInfo, Locator, Passage, Skipped
 
 PROFILE = profile.loads(
     """
@@ -374,3 +374,28 @@ def test_an_error_ends_every_question_and_loses_nothing(engine: LlamaEngine, jou
     assert all(isinstance(seen[number][-1], events.Failed) for number in range(3))
     assert [row.status for row in journal.runs()] == ["failed"] * 3
     assert all(row.steps == len(memories(seen[2 - at])) > 0 for at, row in enumerate(journal.runs()))
+
+
+def evidence(seen: list[events.Event]) -> dict[int, tuple[Claim, ...]]:
+    return {e.segment: e.claims for e in seen if isinstance(e, events.EvidenceFound)}
+
+
+def test_evidence_is_found_while_reading_and_recorded(engine: LlamaEngine, journal: Journal) -> None:
+    seen = read(Reading(task(), engine, journal))
+    (row,) = journal.runs()
+    assert evidence(seen) and journal.show(row.run_id).claims() == evidence(seen)
+    known = {claim for claims in evidence(seen).values() for claim in claims}
+    found = answer(seen).evidence
+    assert found is not None and found.memory and set(found.memory) <= known
+    assert all(claim.quote in TEXT for claim in known)
+
+
+def test_a_resumed_or_forked_reading_has_the_same_evidence(engine: LlamaEngine, journal: Journal) -> None:
+    whole = read(Reading(task(), engine, None))
+    read(Reading(task(), engine, journal), segment_done(7))  # its evidence is not recorded any more
+    assert answer(read(Reading(task(), engine, journal))).evidence == answer(whole).evidence
+    read(Reading(task(), engine, journal, fresh=True), segment_done(7))
+    end = len(TEXT) - 300
+    edited = TEXT[:end] + TEXT[end:].replace("west", "east")
+    found = answer(read(Reading(task(edited), engine, journal))).evidence
+    assert found == answer(read(Reading(task(edited), engine, None))).evidence

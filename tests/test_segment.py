@@ -153,3 +153,30 @@ def test_a_long_run_without_joints_is_cut_quickly(vocabulary: Vocabulary) -> Non
     found = cut(lines(text), 500, vocabulary)
     assert "".join(segment.text for segment in found) == text
     assert max(segment.info.tokens for segment in found) <= 500
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=ANY_TEXT, sizes=st.lists(st.integers(1, 200), max_size=8), budget=st.integers(16, 120))
+def test_every_character_of_a_segment_has_its_line_and_its_page(
+    text: str, sizes: list[int], budget: int
+) -> None:
+    passages = [
+        Passage(p.text, Locator(page_number=1 + n // 2, line=p.locator.line), p.fraction)
+        for n, p in enumerate(pieces(text, sizes))
+    ]
+    pages = [p.locator.page_number for p in passages for _ in p.text]
+    at = 0
+    for segment in cut(passages, budget):
+        for offset in range(0, len(segment.text), 7):
+            place = segment.place(offset)
+            assert place.line == 1 + text[: at + offset].count("\n")
+            assert place.page_number == pages[at + offset]
+        at += len(segment.text)
+
+
+def test_places_are_kept_where_lines_do_not_tell_them_and_only_there() -> None:
+    text = "one two three\n" * 40
+    (segment,) = cut(pieces(text, [28] * 30), 10_000)
+    assert segment.places == ((0, Locator(line=1)),)
+    (segment,) = cut([Passage("one. ", Locator(chapter="A")), Passage("two.", Locator(chapter="B"))], 100)
+    assert segment.span(0, 4).label() == "A" and segment.span(2, 8).label() == "A – B"

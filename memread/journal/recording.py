@@ -17,6 +17,7 @@ from memread.errors import JournalError
 from memread.events import (
     AnswerStarted,
     Event,
+    EvidenceFound,
     MemoryUpdated,
     Piece,
     Prefilled,
@@ -33,12 +34,13 @@ from memread.journal.records import (
     Record,
     Step,
     chained,
+    claims_of,
     damaged,
     genesis,
     load,
     steps_of,
 )
-from memread.types import Skipped
+from memread.types import Claim, Skipped
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: nothing that looks like something else
 _ID_LENGTH = 8
@@ -96,6 +98,11 @@ class Recording:
         with self._database.transaction(write=False):
             return steps_of(load(self._database, self._n))
 
+    def claims(self) -> dict[int, tuple[Claim, ...]]:
+        """The stored claims that came in with each segment, verified. Raises JournalError."""
+        with self._database.transaction(write=False):
+            return claims_of(load(self._database, self._n))
+
     def record(self, event: Event) -> None:
         """Store an event; on return it is on disk. Raises JournalError, and then the recording is `broken`.
 
@@ -111,6 +118,8 @@ class Recording:
             raise JournalError(f"run {self.run_id} is no longer recorded: an earlier record failed")
         if isinstance(event, MemoryUpdated | ReplyRejected) and event.segment.index != self._steps:
             raise ValueError(f"segment {event.segment.index} recorded where {self._steps} is due")
+        if isinstance(event, EvidenceFound) and event.segment != self._steps - 1:
+            raise ValueError(f"evidence of segment {event.segment} recorded after {self._steps} segments")
         if event == self._started or _fingerprint(event) in self._seen:
             return
         record = chained(self._head, self._count, event, _now())
@@ -138,8 +147,8 @@ class Recording:
         """A new run that takes over the first `k` segments, because the text differs from there on.
 
         `started` is completed by the new run's id and `k`. This run stays as it is, and is closed; it is
-        not resumed any more as long as the new one exists. Segments and rejected replies are taken over,
-        skipped places are not: the document was edited, and the caller reads it again.
+        not resumed any more as long as the new one exists. Segments, their evidence and rejected replies are
+        taken over, skipped places are not: the document was edited, and the caller reads it again.
 
         Raises JournalError (this run then stays open), ValueError if there are no `k` segments.
         """
@@ -248,7 +257,7 @@ def _begin(
     tokens = 0
     for old in taken:
         event = old.event()
-        assert isinstance(event, MemoryUpdated | ReplyRejected)
+        assert isinstance(event, MemoryUpdated | EvidenceFound | ReplyRejected)
         if isinstance(event, MemoryUpdated):
             tokens += event.segment.tokens
         origin = old.taken_from or parent

@@ -10,10 +10,10 @@ import msgspec
 
 from memread import events
 from memread.errors import JournalError
-from memread.events import Answered, Event, MemoryUpdated, ReplyRejected
+from memread.events import Answered, Event, EvidenceFound, MemoryUpdated, ReplyRejected
 from memread.journal.database import Database
 from memread.journal.identity import Identity, decode, encode
-from memread.types import Answer, Counts
+from memread.types import Answer, Claim, Counts
 
 Ending = Literal["done", "partial", "failed"]
 """How a sitting ended: answered after all of the text, answered after a part of it, with an error."""
@@ -76,6 +76,8 @@ def _hashed(
 
 
 def _segment(event: Event) -> int | None:
+    if isinstance(event, EvidenceFound):
+        return event.segment
     return event.segment.index if isinstance(event, MemoryUpdated | ReplyRejected) else None
 
 
@@ -144,6 +146,10 @@ class RunRecord(msgspec.Struct, frozen=True):
         """The segments that were read, in order, without a gap."""
         return steps_of(self.records)
 
+    def claims(self) -> dict[int, tuple[Claim, ...]]:
+        """The claims that came in with each segment (0-based), where it was looked for evidence."""
+        return claims_of(self.records)
+
     @property
     def answer(self) -> Answer | None:
         """The last answer, if no segment was read after it."""
@@ -177,6 +183,12 @@ def steps_of(records: tuple[Record, ...]) -> list[Step]:
             assert isinstance(event, MemoryUpdated)
             found.append(Step(event, "sha256:" + record.hash.hex(), record.created, record.taken_from))
     return found
+
+
+def claims_of(records: tuple[Record, ...]) -> dict[int, tuple[Claim, ...]]:
+    """What `EvidenceFound` says among verified records, by segment."""
+    found = (record.event() for record in records if record.kind == "evidence_found")
+    return {event.segment: event.claims for event in found if isinstance(event, EvidenceFound)}
 
 
 def seconds(counts: Counts) -> float:

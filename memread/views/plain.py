@@ -9,6 +9,7 @@ from memread.events import (
     Answered,
     AnswerStarted,
     Event,
+    EvidenceFound,
     Failed,
     MemoryUpdated,
     Notice,
@@ -76,7 +77,7 @@ class PlainView(Closing):
                 self._line(words.line(message, 400))
             case Stopping():
                 self._line("Stopping: the answer will rest on what was read so far")
-            case SegmentStarted() | Answered() | Failed():
+            case SegmentStarted() | EvidenceFound() | Answered() | Failed():
                 pass
             case _:
                 assert_never(event)

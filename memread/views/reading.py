@@ -10,6 +10,7 @@ from memread.events import (
     Answered,
     AnswerStarted,
     Event,
+    EvidenceFound,
     Failed,
     MemoryUpdated,
     Notice,
@@ -164,6 +165,8 @@ class Reading:
                 self.notice = message
             case Stopping():
                 self.stopping = True
+            case EvidenceFound():
+                pass  # the answer comes with all that still counts then
             case Answered(answer):
                 self.answer = answer
                 self.phase = "done"
