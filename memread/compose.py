@@ -63,7 +63,12 @@ def engine_for(config: Config, *questions: str, slots: int = 1, verbose: bool = 
             shrunk = f"Segments are {fitted.budget.segment} tokens instead of {budget.segment}: "
             notices = (shrunk + f"the model was trained for {model.trained_context} tokens.",)
         settings = Settings(
-            context=max(context, config.context), slots=slots, batch=config.batch, threads=config.threads
+            context=max(context, config.context),
+            slots=slots,
+            flash=config.flash_attention,
+            kv="f16" if config.kv_type == "auto" else config.kv_type,
+            batch=config.batch,
+            threads=config.threads,
         )
         engine = LlamaEngine(
             model, settings, name=found.name, digest=registry.weights_digest(found.path, digest_cache())

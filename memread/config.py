@@ -97,6 +97,16 @@ def _switch(value: object) -> bool:
     return value if isinstance(value, bool) else words[_text(value).strip().lower()]
 
 
+def _word(*words: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        word = _text(value).strip().lower()
+        if word not in words:
+            raise ValueError
+        return word
+
+    return parse
+
+
 def _layers(value: object) -> int | Literal["auto"]:
     return "auto" if value == "auto" else _whole(0, 10_000)(value)
 
@@ -126,6 +136,20 @@ SETTINGS: Final = (
         "0 (what the profile's budget needs) to 16777216",
         "Tokens of context; more than needed costs memory only.",
         _whole(0, _MILLIONS),
+    ),
+    Setting(
+        "engine.flash_attention",
+        "auto",
+        "auto, on or off",
+        "Attention without large intermediates.",
+        _word("auto", "on", "off"),
+    ),
+    Setting(
+        "engine.kv_type",
+        "auto",
+        "auto (f16, or what was measured), f16, bf16 or q8_0",
+        "The type of the numbers that the context keeps.",
+        _word("auto", "f16", "bf16", "q8_0"),
     ),
     Setting("engine.batch", 512, "1 to 65536", "Prompt tokens computed at a time.", _whole(1, 1 << 16)),
     Setting(
@@ -181,6 +205,8 @@ class Config(msgspec.Struct, frozen=True):
     threads: int
     gpu_layers: int | Literal["auto"]
     context: int
+    flash_attention: str
+    kv_type: str
     batch: int
     segment: int | None
     memory: int | None
@@ -272,6 +298,8 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
         threads=values["engine.threads"],
         gpu_layers=values["engine.gpu_layers"],
         context=values["engine.context"],
+        flash_attention=values["engine.flash_attention"],
+        kv_type=values["engine.kv_type"],
         batch=values["engine.batch"],
         segment=values["budget.segment"],
         memory=values["budget.memory"],

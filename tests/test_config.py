@@ -54,6 +54,7 @@ def test_every_setting_from_each_place(file: Path, tmp_path: Path) -> None:
     file.write_text(
         "model = 'm'\nprofile = 'p'\ndata_dir = 'd'\njournal = false\n"
         "[engine]\nthreads = 3\ngpu_layers = 7\ncontext = 4096\nbatch = 64\n"
+        "flash_attention = 'on'\nkv_type = 'q8_0'\n"
         "[budget]\nsegment = 99\nmemory = 98\nanswer = 97\n"
         "[sampling]\ntemperature = 1\ntop_p = 0.5\nseed = 5\n"
         "[models]\npath = ['x', '~/y']\n"
@@ -64,6 +65,7 @@ def test_every_setting_from_each_place(file: Path, tmp_path: Path) -> None:
     assert found.data_dir == file.parent / "d"
     assert found.model_folders == (file.parent / "d" / "models", *found.extra_folders)
     text = {"gpu_layers": "auto", "journal": "off", "path": f"a{os.pathsep}~/b"}
+    text |= {"flash_attention": "off", "kv_type": "BF16"}
     environ = {
         setting.variable: text.get(setting.name.rpartition(".")[2], "1") for setting in config.SETTINGS
     }
@@ -71,6 +73,7 @@ def test_every_setting_from_each_place(file: Path, tmp_path: Path) -> None:
     found = config.load(environ=environ)
     assert found.origins == {setting.name: setting.variable for setting in config.SETTINGS}
     assert (found.journal, found.gpu_layers) == (False, "auto")
+    assert (found.flash_attention, found.kv_type) == ("off", "bf16")
     assert found.extra_folders == (Path("a"), Path.home() / "b")
     flags = {"journal": True, "models.path": [tmp_path], "data_dir": tmp_path, "engine.gpu_layers": 0}
     found = config.load(flags, environ)
@@ -97,6 +100,7 @@ def test_paths_in_the_file_start_at_its_folder(file: Path) -> None:
         ("a = 1\nb = [\n", "TOML"),
         ("modell = 'x'\n", "did you mean model?"),
         ("[engine]\nthread = 1\n", "did you mean engine.threads?"),
+        ("[engine]\nkv_type = 'q4'\n", "must be auto (f16, or what was measured), f16, bf16 or q8_0"),
         ("[engine]\nthreads = 'four'\n", "engine.threads must be 0 (the physical cores) to 1024, not 'four'"),
         ("[engine]\nthreads = true\n", "engine.threads must be"),
         ("[engine]\nthreads = 1.5\n", "engine.threads must be"),

@@ -26,6 +26,11 @@ from memread.types import ChatFrame, Counts, EngineInfo, Finish, Reply, Request,
 
 _ABORTED = 2  # llama_decode's return value when the abort callback stopped it
 
+FLASH = {"auto": -1, "off": 0, "on": 1}
+"""llama.cpp's enum llama_flash_attn_type."""
+KV_TYPES = {"f16": 1, "bf16": 30, "q8_0": 8}
+"""ggml's enum ggml_type."""
+
 
 class Settings(msgspec.Struct, frozen=True):
     """How a context is made. Tokens, threads and slots; part of a run's identity."""
@@ -33,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True):
     context: int
     """Prompt and reply of one request, at most."""
     slots: int = 1
+    flash: str = "auto"
+    """Flash attention: "on", "off", or "auto", llama.cpp's own choice."""
+    kv: str = "f16"
+    """The type of the KV cache: a key of KV_TYPES. "q8_0" needs flash attention."""
     batch: int = 512
     """Prompt tokens decoded at a time."""
     threads: int = 0
@@ -60,6 +69,8 @@ class LlamaEngine:
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = True
         params.no_perf = True
+        params.flash_attn_type = FLASH[settings.flash]
+        params.type_k = params.type_v = KV_TYPES[settings.kv]
         self._context: Any = api.llama_init_from_model(model.handle, params)
         if not self._context:
             if model.lib.out_of_memory():
@@ -68,6 +79,7 @@ class LlamaEngine:
                     "Use smaller segments (--segment), or a smaller model.",
                 )
             raise EngineFailed(f"llama.cpp made no context: {model.lib.last_error()}")
+        model.attach_adapter(self._context)
         self._memory = api.llama_get_memory(self._context)
         self._batch = api.llama_batch_init(self._capacity, 0, 1)
         self._slots = [_Slot(i) for i in range(settings.slots)]
@@ -88,6 +100,8 @@ class LlamaEngine:
             context=settings.context,
             threads=threads,
             settings={
+                "flash": settings.flash,
+                "kv": settings.kv,
                 "batch": settings.batch,
                 "slots": settings.slots,
                 "gpu_layers": model.gpu_layers,

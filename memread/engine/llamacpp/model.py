@@ -11,7 +11,7 @@ from typing import Any
 from memread.engine.llamacpp.library import Device, Library, library
 from memread.engine.llamacpp.template import chat_frame
 from memread.engine.llamacpp.vocabulary import Vocabulary
-from memread.errors import FileMissing, FileUnreadable, ModelUnloadable, NotGguf, OutOfMemory
+from memread.errors import EngineFailed, FileMissing, FileUnreadable, ModelUnloadable, NotGguf, OutOfMemory
 from memread.gguf import describe, read_header, shards
 from memread.types import ChatFrame
 
@@ -29,10 +29,13 @@ class Model:
         gpu_layers: int | None = None,
         context: int = 8192,
         vocabulary_only: bool = False,
+        adapter: Path | None = None,
         lib: Library | None = None,
     ) -> None:
         """Load the weights. gpu_layers None fits them to the GPU's free memory, with room for the KV of
-        `context` tokens. Raises FileMissing, FileUnreadable, NotGguf, ModelUnloadable, OutOfMemory.
+        `context` tokens. adapter: a LoRA in llama.cpp's GGUF form, added to the weights while they compute,
+        which is slower than weights that it was merged into. Raises FileMissing, FileUnreadable, NotGguf,
+        ModelUnloadable, OutOfMemory.
         """
         self.path = path
         self.lib = lib or library()
@@ -61,6 +64,7 @@ class Model:
             )
         self.placement = _placement(list(self.lib.log), self.lib.devices())
         self.vocabulary = Vocabulary(self.lib.api, self.handle)
+        self._adapter: Any = self._load_adapter(adapter) if adapter is not None else None
 
     def _placements(self, asked: int | None, context: int) -> list[int]:
         """Numbers of layers to try to put on the GPU, best first."""
@@ -90,6 +94,26 @@ class Model:
         return chat_frame(
             (raw or b"").decode("utf-8", "replace"), bos=self.vocabulary.bos, eos=self.vocabulary.eos
         )
+
+    def attach_adapter(self, context: Any) -> None:
+        """Let a context made from this model compute with its adapter, if it has one. Raises EngineFailed."""
+        if self._adapter:
+            adapters, scales = (type(self._adapter) * 1)(self._adapter), (ctypes.c_float * 1)(1.0)
+            if self.lib.api.llama_set_adapters_lora(context, adapters, 1, scales) != 0:
+                raise EngineFailed(f"llama.cpp does not apply the adapter: {self.lib.last_error()}")
+
+    def _load_adapter(self, path: Path) -> Any:
+        """It is freed with the model."""
+        _check_magic(path)
+        self.lib.log.clear()
+        adapter = self.lib.api.llama_adapter_lora_init(self.handle, str(path).encode())
+        if not adapter:
+            self.close()
+            raise ModelUnloadable(
+                f"{path.name} cannot be loaded as an adapter: {self.lib.last_error()}",
+                f"Was it made for {self.path.name}?",
+            )
+        return adapter
 
     def metadata(self, key: str) -> str:
         """A metadata value as text, "" when the file has none."""
