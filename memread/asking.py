@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -25,7 +26,7 @@ class Task(msgspec.Struct, frozen=True):
 
     documents: tuple[DocumentInfo, ...]
     inputs: tuple[str, ...]
-    """Absolute paths, or "-"."""
+    """What input_name() calls them."""
     passages: Iterator[Passage | Skipped]
     questions: tuple[str, ...]
     """Each is a run of its own in the journal; they read every section together."""
@@ -33,6 +34,12 @@ class Task(msgspec.Struct, frozen=True):
     summary: bool = False
     """No question was asked: the only one is the profile's request for a summary."""
     notices: tuple[str, ...] = ()
+
+
+def input_name(info: DocumentInfo) -> str:
+    """What names an input in a run's identity: its absolute path or "-", and the part that is read of it."""
+    name = info.name if info.name == "-" else str(Path(info.name).absolute())
+    return f"{name} ({info.part})" if info.part else name
 
 
 class Asking:

@@ -26,6 +26,8 @@ class Locator(msgspec.Struct, frozen=True, omit_defaults=True):
     """The title of the chapter or section."""
     line: int | None = None
     """The line, 1-based, for texts that have lines."""
+    at: str | None = None
+    """What the format itself counts in, in words: "cell 4", "message 12", "00:12:03"."""
 
     def advanced(self, text: str) -> Locator:
         """The place just after `text`, which starts here. Only line numbers move."""
@@ -40,7 +42,7 @@ class Locator(msgspec.Struct, frozen=True, omit_defaults=True):
     def _where(self) -> str:
         if self.page is not None or self.page_number is not None:
             return f"p. {self.page if self.page is not None else self.page_number}"
-        return f"line {self.line}" if self.line is not None else ""
+        return f"line {self.line}" if self.line is not None else self.at or ""
 
 
 NOWHERE = Locator(document=-1)
@@ -65,6 +67,8 @@ class Span(msgspec.Struct, frozen=True):
             where = f"pp. {start.page or start.page_number}–{end.page or end.page_number}"
         elif start.line is not None and end.line is not None:
             where = f"lines {start.line}–{end.line}"
+        elif start.at is not None and end.at is not None:
+            where = f"{start.at} – {end.at}"
         chapters = list(dict.fromkeys(c for c in (start.chapter, end.chapter) if c))
         return " · ".join(part for part in (where, " – ".join(chapters)) if part)
 
@@ -88,18 +92,23 @@ class Skipped(msgspec.Struct, frozen=True, tag="skipped"):
     reason: str
 
 
+Format = Literal["pdf", "epub", "html", "text", "docx", "notebook", "subtitles", "mail"]
+
+
 class DocumentInfo(msgspec.Struct, frozen=True):
     """What is known of an input before it is read. Strings come from the document: untrusted."""
 
     name: str
     """As the user gave it; "-" is standard input."""
-    format: Literal["pdf", "epub", "html", "text"]
+    format: Format
     title: str = ""
     author: str = ""
     pages: int | None = None
     chapters: int | None = None
     size: int | None = None
     """Bytes; None for a stream."""
+    part: str = ""
+    """What of it was asked for ("pages 10-80"), when not all of it was."""
 
 
 class SegmentInfo(msgspec.Struct, frozen=True):

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from memread import __version__
-from memread.cli import ask, config, doctor, eval, models, runs, stat, train
+from memread.cli import ask, config, doctor, eval, models, runs, stat, text, train
 from memread.cli.errors import complain, note
+from memread.cli.inputs import Command
 from memread.errors import INTERRUPTED, MemreadError
 
 _FULL = (errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
@@ -49,8 +50,9 @@ def _options(
     pass
 
 
-app.command()(ask.ask)
-app.command()(stat.stat)
+app.command(cls=Command)(ask.ask)
+app.command(cls=Command)(stat.stat)
+app.command(cls=Command)(text.text)
 app.add_typer(models.app, name="models")
 app.command()(doctor.doctor)
 app.command()(config.config)

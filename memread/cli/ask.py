@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memread.cli.errors import complain, note
+from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather
 from memread.errors import INTERRUPTED, FileMissing, FileUnreadable, JournalError, UsageError, by_name
 from memread.text import one_line, printable
 
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 
 def ask(
     arguments: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="FILE... [QUESTION]",
             help="Files, folders, globs, or - for standard input, read in this order as one; then the "
             "question. Without a question: a summary.",
             show_default=False,
         ),
-    ],
+    ] = None,
     question: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,6 +51,11 @@ def ask(
         Path | None,
         typer.Option("--questions", help="A file of questions, one a line.", show_default=False),
     ] = None,
+    pages: Pages = None,
+    chapters: Chapters = None,
+    lines: Lines = None,
+    null: Null = False,
+    no_ignore: NoIgnore = False,
     show_memory: Annotated[
         bool, typer.Option("--show-memory", help="Print each memory, and where in the text it was.")
     ] = False,
@@ -100,9 +106,9 @@ def ask(
     one stopped.
     """
     from memread import config as configuration
-    from memread.asking import Task
+    from memread.asking import Task, input_name
     from memread.compose import engine_for
-    from memread.ingest import open_documents, read_all, resolve
+    from memread.ingest import open_documents, read_all, select_part
     from memread.reading import Reading
     from memread.views import choose_view
 
@@ -125,11 +131,12 @@ def ask(
         note(f"memread: {one_line(warning)}")
     with ExitStack() as stack:
         given = _questions(question, questions)
-        resolved = resolve(arguments, question_given=given is not None)
+        selection = select_part(pages, chapters, lines)
+        resolved = gather(arguments or (), question_given=given is not None, null=null, no_ignore=no_ignore)
         asked = given or ([resolved.question] if resolved.question is not None else [])
         if not all(each.strip() for each in asked):  # such as "$QUESTION" that was never set
             raise UsageError("the question is empty", "Leave it out for a summary.")
-        documents, left_out = open_documents(resolved.inputs, password=password)
+        documents, left_out = open_documents(resolved.inputs, password=password, selection=selection)
         for document in documents:
             stack.callback(document.close)
         slots = min(len(asked), _SLOTS) or 1
@@ -137,14 +144,12 @@ def ask(
         infos = tuple(document.info for document in documents)
         task = Task(
             documents=infos,
-            inputs=tuple(
-                info.name if info.name == "-" else str(Path(info.name).absolute()) for info in infos
-            ),
+            inputs=tuple(map(input_name, infos)),
             passages=chain(resolved.left_out, left_out, read_all(documents)),
             questions=tuple(asked) or (ready.profile.wording.summary,),
             profile=ready.profile,
             summary=not asked,
-            notices=ready.notices,
+            notices=(*resolved.notices, *ready.notices),
         )
         journal = _journal(config, stack)
         reading = Reading(task, ready.engine, journal, fresh=fresh)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memread.cli.errors import note
+from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather
 from memread.errors import JournalError
 
 if TYPE_CHECKING:
@@ -16,9 +18,19 @@ if TYPE_CHECKING:
     from memread.protocols import Tokenizer
     from memread.registry import InstalledModel
 
+_FORMATS = {"pdf": "PDF", "epub": "EPUB", "html": "HTML", "docx": "Word document"}
+
 
 def stat(
-    files: Annotated[list[str], typer.Argument(help="Files, folders, globs, or -.", metavar="FILE...")],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, folders, globs, or -.", metavar="FILE...", show_default=False),
+    ] = None,
+    pages: Pages = None,
+    chapters: Chapters = None,
+    lines: Lines = None,
+    null: Null = False,
+    no_ignore: NoIgnore = False,
     model: Annotated[str | None, typer.Option("-m", "--model", show_default=False)] = None,
     profile: Annotated[str | None, typer.Option("--profile", show_default=False)] = None,
     segment: Annotated[
@@ -33,7 +45,7 @@ def stat(
     from memread import config as configuration
     from memread import registry
     from memread.compose import chosen_profile
-    from memread.ingest import open_documents, read_all, resolve
+    from memread.ingest import open_documents, read_all, select_part
     from memread.segment import segments
     from memread.text import one_line
     from memread.types import Segment
@@ -42,8 +54,11 @@ def stat(
 
     config = configuration.load({"model": model, "profile": profile, "budget.segment": segment})
     with ExitStack() as stack:
-        resolved = resolve(files, question_given=True)
-        documents, left_out = open_documents(resolved.inputs, password=password)
+        resolved = gather(files or (), question_given=True, null=null, no_ignore=no_ignore)
+        for notice in resolved.notices:
+            note(f"memread: {one_line(notice, 400)}")
+        selection = select_part(pages, chapters, lines)
+        documents, left_out = open_documents(resolved.inputs, password=password, selection=selection)
         for document in documents:
             stack.callback(document.close)
         found = registry.find(config.model, config.model_folders)
@@ -78,10 +93,11 @@ def stat(
         )
         return
     for info in infos:
-        parts = [info.format.upper() if info.format != "text" else "text"]
+        parts = [_FORMATS.get(info.format, info.format)]
         parts += [f"{info.pages} pages"] if info.pages else []
         parts += [f"{info.chapters} chapters"] if info.chapters else []
         parts += [f"{info.size:,} bytes"] if info.size is not None else []
+        parts += [f"only {info.part}"] if info.part else []
         typer.echo(f"{one_line(info.name)}: {' · '.join(parts)}")
         if info.title or info.author:
             typer.echo(f"  {one_line(' — '.join(part for part in (info.title, info.author) if part))}")

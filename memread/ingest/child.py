@@ -9,29 +9,30 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from memread.errors import DamagedDocument, by_name
+from memread.ingest.selection import Selection
 from memread.ingest.wire import Failed, Finished, Job, Lost, Message, Opened, Read
-from memread.types import DocumentInfo, Locator, Passage, Skipped
+from memread.types import DocumentInfo, Format, Locator, Passage, Skipped
 
 
 class ChildDocument:
-    """A PDF or EPUB. The child starts when something is first asked for, and runs ahead from then on."""
+    """What needs a parser. The child starts when something is first asked for; then it runs ahead."""
 
     def __init__(
         self,
-        format: Literal["pdf", "epub"],
+        format: Format,
         path: str,
         name: str,
         index: int = 0,
         password: str | None = None,
         on_close: Callable[[], None] | None = None,
+        selection: Selection | None = None,
     ) -> None:
         """on_close: called once, when the document is closed or read."""
-        self._job = Job(format, str(Path(path).absolute()), name, index, password)
+        self._job = Job(format, str(Path(path).absolute()), name, index, password, selection)
         self._decoder = msgspec.json.Decoder(Message)
         self._child: subprocess.Popen[bytes] | None = None
         self._info: DocumentInfo | None = None

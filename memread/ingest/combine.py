@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from memread.errors import EmptyInput, InputError, MemreadError
+from memread.errors import EmptyInput, InputError, MemreadError, UsageError
 from memread.ingest.opening import PipeDocument, is_pipe, open_document
 from memread.ingest.resolve import Input
+from memread.ingest.selection import Selection
 from memread.protocols import Document
 from memread.text import one_line
 from memread.types import NOWHERE, DocumentInfo, Locator, Passage, Skipped
@@ -19,15 +20,30 @@ _AT_ONCE = 4
 
 
 def open_documents(
-    inputs: Sequence[Input], *, password: str | None = None
+    inputs: Sequence[Input], *, password: str | None = None, selection: Selection | None = None
 ) -> tuple[list[Document], list[Skipped]]:
     """Look into all inputs, so that what cannot be read is known before hours of reading.
 
     An error in a file that was named is raised; one in a file that a folder or pattern brought along leaves
     that file out, as an empty file among several is left out. Pipes are not waited for.
+    selection: the part that is read, of the only input.
     Returns the documents in order, and what was left out, by name and reason.
     Raises InputError, UsageError; EmptyInput when all are empty.
     """
+    if selection is not None:
+        if len(inputs) > 1:
+            raise UsageError(
+                f"--{selection.kind} chooses a part of one document, and there are {len(inputs):,}",
+                "Name one file.",
+            )
+        document = open_document(inputs[0].name, password=password, selection=selection)
+        try:
+            if not is_pipe(inputs[0].name):
+                _ = document.info  # its errors, before a model is loaded
+        except MemreadError:
+            document.close()
+            raise
+        return [document], []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         tried = list(pool.map(lambda each: _look_into(each.name, password, each is inputs[0]), inputs))
     documents: list[Document] = []

@@ -87,6 +87,22 @@ class HtmlDocument:
         self._source.close()
 
 
+def page_passages(page: str, index: int) -> Iterator[Passage]:
+    """The passages of a page that is at hand as a whole; its h1 and h2 are the chapters."""
+    flow = Flow()
+    parser = html_parser(flow)
+    _feed(parser, page)
+    _close(parser)
+    flow.close()
+    place = Locator(document=index)
+    text = flow.text + "\n"
+    headings = [mark for mark in flow.marks if mark.kind in ("h1", "h2")]
+    for offset, piece in cut(text, [mark.offset for mark in headings]):
+        while headings and headings[0].offset <= offset:
+            place = Locator(document=index, chapter=headings.pop(0).value)
+        yield Passage(piece, place, (offset + len(piece)) / len(text))
+
+
 def _feed(parser: etree.HTMLParser, text: str) -> None:
     if text:
         parser.feed(text)

@@ -10,41 +10,56 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 from memread.errors import BinaryFile, EmptyInput, FileMissing, FileUnreadable, InputError, UsageError
 from memread.ingest.child import ChildDocument
 from memread.ingest.plain import TextDocument
+from memread.ingest.selection import SelectedDocument, Selection
 from memread.ingest.sniff import HEAD, look_into_zip, sniff, undecided
 from memread.ingest.sources import FileSource, GzipSource, PipeSource, PushedSource, Source
 from memread.protocols import Document
-from memread.types import DocumentInfo, Passage, Skipped
+from memread.types import DocumentInfo, Format, Passage, Skipped
 
 STANDARD_INPUT = "-"
+_IN_CHILD = frozenset(get_args(Format)) - {"html", "text"}
+"""Formats that a child process reads: their parsers meet hostile files."""
 
 
-def open_document(name: str, index: int = 0, *, password: str | None = None) -> Document:
+def open_document(
+    name: str, index: int = 0, *, password: str | None = None, selection: Selection | None = None
+) -> Document:
     """The document called `name`; "-" is standard input. `index` goes into the locators.
+
+    selection: only that part of it is read; its errors are UsageError, from `info` and `passages()`.
 
     Files are looked at here; pipes when something is first asked for, since that may wait.
     Raises FileMissing, FileUnreadable, UsageError (a folder), EmptyInput, BinaryFile. What is wrong inside
     a PDF or EPUB (PasswordNeeded, DrmProtected, DamagedDocument) is raised by `info` and `passages()`.
     """
+    if selection is not None:
+        document = _document(name, index, password, selection)
+        return SelectedDocument(document, selection)
+    return _document(name, index, password, None)
+
+
+def _document(name: str, index: int, password: str | None, selection: Selection | None) -> Document:
     if name == STANDARD_INPUT:
-        return PipeDocument(PipeSource(0, owned=False), name, index, password)
+        return PipeDocument(PipeSource(0, owned=False), name, index, password, selection)
     try:
         status = Path(name).stat()
         if stat.S_ISDIR(status.st_mode):
             raise UsageError(f"{name}: this is a folder")
         if not stat.S_ISREG(status.st_mode):
-            return PipeDocument(PipeSource(os.open(name, os.O_RDONLY), owned=True), name, index, password)
+            source = PipeSource(os.open(name, os.O_RDONLY), owned=True)
+            return PipeDocument(source, name, index, password, selection)
         file = Path(name).open("rb")  # noqa: SIM115 - the source closes it
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise missing(name) from error
     except OSError as error:
         raise unreadable(name, error) from error
-    source = FileSource(file, status.st_size)
-    return _open(source, name, index, password, path=name, size=status.st_size)
+    size = status.st_size
+    return _open(FileSource(file, size), name, index, password, selection, path=name, size=size)
 
 
 def is_pipe(name: str) -> bool:
@@ -79,6 +94,7 @@ def _open(
     name: str,
     index: int,
     password: str | None,
+    selection: Selection | None,
     *,
     path: str | None = None,
     size: int | None = None,
@@ -92,7 +108,7 @@ def _open(
     if found.kind == "empty":
         raise EmptyInput(f"{_shown(name)}: it is empty")
     if found.kind == "gzip" and not packed:
-        return _open(GzipSource(source), name, index, password, size=size, packed=True)
+        return _open(GzipSource(source), name, index, password, selection, size=size, packed=True)
     if found.kind == "text":
         info = DocumentInfo(name=name, format="text", size=size)
         return TextDocument(source, info, index, live=path is None and size is None)
@@ -100,16 +116,16 @@ def _open(
         from memread.ingest.html import HtmlDocument
 
         return HtmlDocument(source, DocumentInfo(name=name, format="html", size=size), index)
-    if found.kind in ("pdf", "epub", "zip"):
+    if found.kind == "zip" or found.kind in _IN_CHILD:
         spool = None if path else _spool(source, name)
         file = cast(str, path or spool)
         if found.kind == "zip":
             with Path(file).open("rb") as archive:
                 found = look_into_zip(archive, bare)
-        if found.kind in ("pdf", "epub"):
+        if found.kind in _IN_CHILD:
             source.close()
-            format = "pdf" if found.kind == "pdf" else "epub"
-            return ChildDocument(format, file, name, index, password, lambda: _remove(spool))  # type: ignore[arg-type]
+            format = cast(Format, found.kind)
+            return ChildDocument(format, file, name, index, password, lambda: _remove(spool), selection)
         _remove(spool)
     source.close()
     raise BinaryFile(f"{_shown(name)}: this is {found.what}, not text", found.hint)
@@ -136,7 +152,7 @@ def _peek(source: Source, name: str, *, live: bool) -> bytes:
 
 
 def _spool(source: Source, name: str) -> str:
-    """A temporary file with what the source holds: PDF and EPUB cannot be read from front to back."""
+    """A temporary file with what the source holds: most formats cannot be read from front to back."""
     descriptor, path = tempfile.mkstemp(prefix="memread-")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -160,8 +176,16 @@ def _remove(path: str | None) -> None:
 class PipeDocument:
     """Standard input, a named pipe or a process substitution: what it is shows in its first bytes."""
 
-    def __init__(self, source: PipeSource, name: str, index: int, password: str | None) -> None:
+    def __init__(
+        self,
+        source: PipeSource,
+        name: str,
+        index: int,
+        password: str | None,
+        selection: Selection | None = None,
+    ) -> None:
         self._source, self._name, self._index, self._password = source, name, index, password
+        self._selection = selection
         self.size = source.size
         """Bytes, of standard input that is a file; else None."""
         self._document: Document | None = None
@@ -185,7 +209,12 @@ class PipeDocument:
             if self._document is None and not self._closed:
                 try:
                     self._document = _open(
-                        self._source, self._name, self._index, self._password, size=self._source.size
+                        self._source,
+                        self._name,
+                        self._index,
+                        self._password,
+                        self._selection,
+                        size=self._source.size,
                     )
                 except InputError:
                     if not self._closed:

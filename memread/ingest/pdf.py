@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from msgspec.structs import replace
 from pypdf import PasswordType, PdfReader
 from pypdf.errors import WrongPasswordError
 
 from memread.errors import DamagedDocument, DrmProtected, InputError, NoTextLayer, PasswordNeeded
+from memread.ingest.selection import Selection
+from memread.ingest.selection import page as _shown_page
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
 _OCR = "It is scanned and needs OCR: have its text recognised (ocrmypdf does it), and read the result."
@@ -22,9 +25,16 @@ _GARBLED = re.compile("[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f]")
 class PdfReading:
     """An open PDF. Text is as pypdf finds it on the page: lines stay lines, hyphens at their ends stay."""
 
-    def __init__(self, file: BinaryIO, name: str, index: int = 0, password: str | None = None) -> None:
-        """file: read from until the passages end; not closed. Raises PasswordNeeded, DrmProtected,
-        DamagedDocument, OSError."""
+    def __init__(
+        self,
+        file: BinaryIO,
+        name: str,
+        index: int = 0,
+        password: str | None = None,
+        selection: Selection | None = None,
+    ) -> None:
+        """file: read from until the passages end; not closed. selection: pages it does not hold are not
+        extracted. Raises PasswordNeeded, DrmProtected, DamagedDocument, OSError; UsageError for no pages."""
         self._name, self._index, self._password = name, index, password
         self._file = file
         self._reader = self._open()
@@ -38,6 +48,7 @@ class PdfReading:
         # the longer the file, since opening walks through all pages (0.1 ms each).
         self._renew = min(400, max(50, self._count // 8))
         self._labels = self._page_labels()
+        self._numbers = self._chosen(selection)
         self._chapters = self._outline()
         title, author = self._metadata()
         self.info = DocumentInfo(
@@ -54,8 +65,8 @@ class PdfReading:
         """A passage a page. Raises NoTextLayer after the last page if none had text."""
         silent: list[Skipped] = []
         written = False
-        for number in range(1, self._count + 1):
-            part = self._page(number)
+        for done, number in enumerate(self._numbers, 1):
+            part = self._page(number, done)
             if isinstance(part, Passage):
                 # Held back until it is known that this is not a scan from cover to cover.
                 yield from silent
@@ -73,10 +84,10 @@ class PdfReading:
                 )
             raise NoTextLayer(f"{self._name}: there is no text in it, only pictures of pages", _OCR)
 
-    def _page(self, number: int) -> Passage | Skipped:
+    def _page(self, number: int, done: int) -> Passage | Skipped:
         place = self._place(number)
         try:
-            if number > 1 and number % self._renew == 1:
+            if done > 1 and done % self._renew == 1:
                 self._reader.close()
                 self._reader = self._open()
             page = self._reader.pages[number - 1]
@@ -84,7 +95,7 @@ class PdfReading:
             if text and not _readable(text):
                 return Skipped(place, "its text is garbled: a font does not say which letters it draws")
             if text:
-                return Passage(text + "\n\n", place, number / self._count)
+                return Passage(text + "\n\n", place, done / len(self._numbers))
             return Skipped(place, _why_silent(page))
         except (
             Exception
@@ -133,11 +144,23 @@ class PdfReading:
     def _damaged(self, error: Exception) -> DamagedDocument:
         return DamagedDocument(f"{self._name}: it cannot be read as a PDF ({_brief(error)})", _BROKEN)
 
-    def _place(self, number: int) -> Locator:
+    def _chosen(self, selection: Selection | None) -> list[int]:
+        """The pages to read, from 1."""
+        numbers = range(1, self._count + 1)
+        if selection is None or selection.kind != "pages":
+            return list(numbers)
+        found = [number for number in numbers if selection.holds_page(self._locate(number))]
+        if not found:
+            shown = [_shown_page(self._locate(number)) for number in (1, self._count)]
+            raise selection.nothing(self._name, shown)
+        return found
+
+    def _locate(self, number: int) -> Locator:
         label = self._labels[number - 1] if number <= len(self._labels) else None
-        return Locator(
-            document=self._index, page=label or None, page_number=number, chapter=self._chapter(number)
-        )
+        return Locator(document=self._index, page=label or None, page_number=number)
+
+    def _place(self, number: int) -> Locator:
+        return replace(self._locate(number), chapter=self._chapter(number))
 
     def _chapter(self, number: int) -> str | None:
         """The first that begins on the page, since pages are as long as they are; else the last before it."""

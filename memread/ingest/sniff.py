@@ -11,7 +11,20 @@ from typing import BinaryIO, Literal, NamedTuple
 HEAD = 8192
 """How many first bytes are looked at."""
 
-Kind = Literal["pdf", "epub", "zip", "gzip", "html", "text", "empty", "binary"]
+Kind = Literal[
+    "pdf",
+    "epub",
+    "docx",
+    "notebook",
+    "subtitles",
+    "mail",
+    "html",
+    "text",
+    "zip",
+    "gzip",
+    "empty",
+    "binary",
+]
 
 
 class Sniffed(NamedTuple):
@@ -34,7 +47,7 @@ _CONVERT = "Save it as PDF, EPUB or plain text, and read that."
 _UNPACK = "Unpack it, and read the files inside."
 _OCR = "Recognise its text first (OCR), and read the result."
 _TRANSCRIBE = "Transcribe it first, and read the transcript."
-_NOTHING = "memread reads PDF, EPUB, HTML and text files."
+_NOTHING = "memread reads PDF, EPUB, Word (.docx), HTML, notebooks, subtitles, mail and text files."
 
 # (offset, bytes, what, hint)
 _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
@@ -71,7 +84,6 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
 
 # The start of an entry's name inside a zip → what the zip is.
 _ZIPS = (
-    ("word/", "a Word document (.docx)", _CONVERT),
     ("xl/", "an Excel workbook (.xlsx)", "Save its sheets as CSV, and read those."),
     ("ppt/", "a PowerPoint presentation (.pptx)", _CONVERT),
     ("Contents/section", "a Hangul document (.hwpx)", _CONVERT),
@@ -85,7 +97,33 @@ _HTML = re.compile(
 )
 _TAG = re.compile(rb"</?(?:p|h[1-6]|div|table|body|head|title|ul|ol|br|span|a)\b[^<>]*>", re.I)
 _PDF = re.compile(rb"%PDF-\d")
+_NOTEBOOK = re.compile(
+    rb'\s*\{\s*"(?:cells"\s*:\s*\[\s*(?:\]|\{[^{}]{0,200}"(?:cell_type|attachments|execution_count|id|metadata)")'
+    rb'|nbformat(?:_minor)?"\s*:|metadata"\s*:.*"(?:nbformat|cell_type|kernelspec)")',
+    re.S,
+)
+_SUBTITLES = re.compile(
+    rb"WEBVTT(?:[ \t\r\n]|$)|\s*\d+[ \t]*\r?\n\d{1,2}:\d\d:\d\d[,.]\d{1,3}[ \t]*-->[ \t]*\d"
+)
+_MBOX = re.compile(rb"From \S+@?\S*[ \t]+.{0,60}\d\d:\d\d:\d\d.{0,20}\d{4}[^\n]{0,20}\n[A-Za-z0-9-]+:")
+_MAIL_STARTS = (
+    b"from ",
+    *(
+        name.lower() + b":"
+        for name in (
+            b"Return-Path Received Delivered-To From To Cc Subject Date Message-ID MIME-Version Reply-To"
+            b" Sender X-Mozilla-Status X-Original-To X-Gm-Message-State DKIM-Signature ARC-Seal X-Received"
+            b" Envelope-To Authentication-Results Received-SPF X-Account-Key X-Apparently-To Content-Type"
+        ).split()
+    ),
+)
+_MAIL_HEADERS = re.compile(
+    rb"^(From|To|Cc|Subject|Date|Message-ID|MIME-Version|Received|Return-Path):", re.I | re.M
+)
 _PREFIXES = (*(bom for bom, _ in BOMS), b"%PDF-1.", b"PK\x03\x04", b"\x1f\x8b\x08")
+
+
+_HEADER_LINE = re.compile(rb"[!-9;-~]+:|[ \t]+\S|From \S+.*\d\d:\d\d")
 
 
 def undecided(head: bytes) -> bool:
@@ -96,7 +134,11 @@ def undecided(head: bytes) -> bool:
         return len(head) < 64
     if head.lstrip()[:1] == b"<":
         return len(head) < 512
-    return any(prefix.startswith(head) for prefix in _PREFIXES)
+    if any(prefix.startswith(head) for prefix in _PREFIXES):
+        return True
+    # The headers of a mail, to their end.
+    lines = head.split(b"\n")[:-1]
+    return _begins_as_mail(head) and all(_HEADER_LINE.match(line) for line in lines)
 
 
 def sniff(head: bytes, name: str = "") -> Sniffed:
@@ -136,7 +178,31 @@ def _text(head: bytes, extension: str) -> Sniffed:
         return Sniffed("html")
     if extension in (".html", ".htm", ".xhtml", ".xht") and _TAG.search(plain):
         return Sniffed("html")
+    bare = plain.removeprefix(codecs.BOM_UTF8)
+    if _NOTEBOOK.match(bare) or (extension == ".ipynb" and bare.lstrip()[:1] == b"{"):
+        return Sniffed("notebook")
+    if _SUBTITLES.match(bare):
+        return Sniffed("subtitles")
+    if encoding is None and _is_mail(bare):
+        return Sniffed("mail")
     return Sniffed("text")
+
+
+def _begins_as_mail(head: bytes) -> bool:
+    return head[:24].lower().startswith(_MAIL_STARTS)
+
+
+def _is_mail(head: bytes) -> bool:
+    """A mail, or an mbox of them: nothing but headers up to the first empty line, and those of a mail."""
+    if _MBOX.match(head):
+        return True
+    if not _begins_as_mail(head):
+        return False
+    headers = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
+    if not all(_HEADER_LINE.match(line) for line in headers.splitlines()[:-1]):
+        return False
+    names = {name.lower() for name in _MAIL_HEADERS.findall(headers)}
+    return b"from" in names and bool(names & {b"date", b"message-id", b"received"}) and len(names) >= 3
 
 
 def wide_encoding(head: bytes) -> str | None:
@@ -180,6 +246,8 @@ def look_into_zip(file: BinaryIO, name: str = "") -> Sniffed:
         return Sniffed("epub") if name.lower().endswith(".epub") else _ZIP
     if "META-INF/container.xml" in names:
         return Sniffed("epub")
+    if "word/document.xml" in names:
+        return Sniffed("docx")
     for prefix, what, hint in _ZIPS:
         if any(entry.startswith(prefix) for entry in names):
             return Sniffed("binary", what, hint)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-from memread.types import DocumentInfo, Passage, Skipped
+from memread.ingest.selection import Selection
+from memread.types import DocumentInfo, Format, Passage, Skipped
 
 
 class Job(msgspec.Struct, frozen=True):
     """The one line that the parent sends. The password goes this way because a command line is public."""
 
-    format: Literal["pdf", "epub"]
+    format: Format
     path: str
     name: str
     index: int
     password: str | None = None
+    selection: Selection | None = None
+    """Which pages of a PDF are wanted: the others need not be extracted."""
 
 
 class Opened(msgspec.Struct, frozen=True, tag="opened"):

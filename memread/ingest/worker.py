@@ -1,4 +1,4 @@
-"""A child process that reads one PDF or EPUB: `python -m memread.ingest.worker`.
+"""A child process that reads one document that needs a parser: `python -m memread.ingest.worker`.
 
 The libraries that do it hold Python's lock, hang, crash and grow: none of that may reach the process that
 draws the screen and owns the model. The child runs ahead as far as its pipe has room, then waits.
@@ -13,17 +13,21 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO, Protocol
 
 import msgspec
 
 from memread.errors import DamagedDocument, FileUnreadable, MemreadError
 from memread.ingest.wire import Failed, Finished, Job, Lost, Message, Opened, Read
-from memread.types import Skipped
+from memread.types import DocumentInfo, Passage, Skipped
 
-if TYPE_CHECKING:
-    from memread.ingest.epub import EpubReading
-    from memread.ingest.pdf import PdfReading
+
+class Reading(Protocol):
+    """What the readers of this package are. Made from (open file, name, index)."""
+
+    info: DocumentInfo
+
+    def passages(self) -> Iterator[Passage | Skipped]: ...
 
 
 def main() -> None:
@@ -77,14 +81,34 @@ def read(job: Job) -> Iterator[Message]:
         yield Failed(DamagedDocument.__name__, f"{job.name}: it cannot be read ({why})", "")
 
 
-def _open(job: Job, file: BinaryIO) -> PdfReading | EpubReading:
-    if job.format == "pdf":
-        from memread.ingest.pdf import PdfReading
+def _open(job: Job, file: BinaryIO) -> Reading:
+    match job.format:
+        case "pdf":
+            from memread.ingest.pdf import PdfReading
 
-        return PdfReading(file, job.name, job.index, job.password)
-    from memread.ingest.epub import EpubReading
+            return PdfReading(file, job.name, job.index, job.password, job.selection)
+        case "epub":
+            from memread.ingest.epub import EpubReading
 
-    return EpubReading(file, job.name, job.index)
+            return EpubReading(file, job.name, job.index)
+        case "docx":
+            from memread.ingest.docx import DocxReading
+
+            return DocxReading(file, job.name, job.index)
+        case "notebook":
+            from memread.ingest.notebook import NotebookReading
+
+            return NotebookReading(file, job.name, job.index)
+        case "subtitles":
+            from memread.ingest.subtitles import SubtitlesReading
+
+            return SubtitlesReading(file, job.name, job.index)
+        case "mail":
+            from memread.ingest.mail import MailReading
+
+            return MailReading(file, job.name, job.index)
+        case "html" | "text":
+            raise AssertionError(f"{job.format} is streamed, not read in a child")
 
 
 if __name__ == "__main__":

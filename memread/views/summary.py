@@ -68,7 +68,8 @@ def read(reading: Reading, *, timed: bool = True) -> str:
 
 def _reached(last: Span | None, fraction: float | None, complete: bool, reading: Reading) -> str:
     if complete:
-        return "to the end"
+        part = next((document.part for document in reading.documents if document.part), "")
+        return f"to the end of {words.line(part, 80)}, all that was asked for" if part else "to the end"
     where = words.place(last, reading.documents)
     share = words.percent(fraction) if fraction is not None else ""
     if where:

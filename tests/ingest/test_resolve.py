@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from memread.errors import FileMissing, FileUnreadable, NothingToRead, UsageError
-from memread.ingest import Input, resolve
+from memread.ingest import Input, resolve, split_list
 from tests.ingest.samples import PICTURE, epub, xhtml
 
 
@@ -122,9 +123,63 @@ def test_folders_are_walked_in_natural_order(tmp_path: Path) -> None:
         "10.txt",
         "b/2.txt",
         "c/book.epub",
+        "x.docx",
     ]
     reasons = [part.reason.rpartition(os.sep)[2] for part in found.left_out]
-    assert reasons == ["empty.txt: it is empty", "pic.png: a PNG picture", "x.docx: a Word document (.docx)"]
+    assert reasons == ["empty.txt: it is empty", "pic.png: a PNG picture"]
+
+
+def _names(*arguments: str, **options: bool) -> list[str]:
+    return [Path(name).name for name in resolve(arguments, **options).names]
+
+
+def test_gitignore_is_honoured_as_git_does(tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    for name in ("a.md", "b.log", "keep.log", "build/out.md", "docs/c.md", "docs/draft/d.md", "docs/e.log"):
+        (repo / name).parent.mkdir(parents=True, exist_ok=True)
+        (repo / name).write_text("text")
+    (repo / ".gitignore").write_text("*.log\n!keep.log\nbuild/\n")
+    (repo / "docs" / ".gitignore").write_text("/draft\n!e.log\n")
+    assert _names(str(repo)) == ["a.md", "c.md", "e.log", "keep.log"]
+    notice = " ".join(resolve([str(repo)]).notices)
+    assert all(name in notice for name in ("b.log", "build", "draft", "--no-ignore"))
+    everything = ["a.md", "b.log", "out.md", "c.md", "d.md", "e.log", "keep.log"]
+    assert _names(str(repo), gitignore=False) == everything
+    assert not resolve([str(repo)], gitignore=False).notices
+    # The rules of the folders above hold in a repository, but not for a folder that is named itself.
+    (repo / ".git").mkdir()
+    (repo / "docs" / ".gitignore").unlink()
+    assert _names(str(repo / "docs")) == ["c.md", "d.md"]
+    assert _names(str(repo / "build")) == ["out.md"]
+    subprocess.run(["git", "init", "-q", repo], check=True)
+    listed = ["git", "-C", repo, "ls-files", "--others", "--exclude-standard"]
+    seen = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split()
+    assert sorted(Path(name).name for name in seen if name != ".gitignore") == sorted(_names(str(repo)))
+
+
+def test_lists_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "b\nc.txt"):
+        Path(name).write_text("text")
+    assert split_list(b"a.txt\0b\nc.txt\0") == ["a.txt", "b\nc.txt"]
+    assert split_list(b"a.txt\n") == ["a.txt"]
+    with pytest.raises(UsageError, match="NUL"):
+        split_list(b"a.txt\nd.txt\n")
+    found = resolve(["Who?"], listed=split_list(b"a.txt\0b\nc.txt\0"))
+    assert (found.names, found.question) == (("a.txt", "b\nc.txt"), "Who?")
+    assert resolve(["b\nc.txt", "Who?"], listed=["a.txt"]).names == ("b\nc.txt", "a.txt")
+    assert resolve([], listed=["a.txt"]).question is None
+    with pytest.raises(UsageError):
+        resolve([])
+
+
+def test_a_question_like_a_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("text")
+    with pytest.raises(FileMissing) as raised:
+        resolve(["a.txt", "Node.js"])
+    assert "-q" in raised.value.hint
+    assert resolve(["a.txt"], question_given=True).names == ("a.txt",)
 
 
 def test_a_folder_without_anything_readable(tmp_path: Path) -> None:

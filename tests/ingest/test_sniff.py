@@ -42,6 +42,16 @@ ROOT = Path(__file__).resolve().parents[2]
         (bytes(range(1, 32)) * 9, "x", "binary"),
         (b"\x89PNG\r\n\x1a\n", "x.txt", "binary"),
         (b"GGUF\x03\x00\x00\x00", "x", "binary"),
+        (b"WEBVTT\n\n00:01.000 --> 00:02.000\nHi\n", "x", "subtitles"),
+        (b"1\r\n00:00:01,000 --> 00:00:02,500\r\nHi\r\n", "x.txt", "subtitles"),
+        (b"1\nThe first of many lines\n", "x.srt", "text"),
+        (b'{\n "cells": [\n  {\n   "cell_type": "markdown",\n', "x", "notebook"),
+        (b'{"nbformat": 4, "cells": []}', "x", "notebook"),
+        (b'{"cells": [[1, 2], [3, 4]]}', "grid.json", "text"),
+        (b"From: a@b.org\nTo: c@d.org\nDate: Mon, 1 Jan 2024 10:00:00 +0000\n\nHi", "x", "mail"),
+        (b"From a@b.org Mon Jan  1 10:00:00 2024\nFrom: a@b.org\n\nHi", "x", "mail"),
+        (b"From: the depths\nTo: the heights\nand then: nothing more\n\nHi", "x.md", "text"),
+        (b"Subject: a note\n\nFrom the desk of nobody", "x", "text"),
     ],
 )
 def test_kinds(head: bytes, name: str, kind: str) -> None:
@@ -51,6 +61,9 @@ def test_kinds(head: bytes, name: str, kind: str) -> None:
 def test_a_pipe_is_looked_at_as_little_as_possible() -> None:
     assert not undecided(b"a")
     assert not undecided(b"hello")
+    assert not undecided(b"From the server of 10:00\nFrom here on, nothing\n")
+    assert not undecided(b"From: a@b.org\nTo: c@d.org\n\n")
+    assert undecided(b"From: a@b.org\nTo: c@d.o")
     for head in (b"", b"%PD", b"PK", b"\x1f", b"\xff", b"<", b"  <ht"):
         assert undecided(head)
 
@@ -58,7 +71,6 @@ def test_a_pipe_is_looked_at_as_little_as_possible() -> None:
 @pytest.mark.parametrize(
     ("entry", "what"),
     [
-        ("word/document.xml", "Word"),
         ("xl/workbook.xml", "Excel"),
         ("ppt/x.xml", "PowerPoint"),
         ("a.txt", "zip archive"),

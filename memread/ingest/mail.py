@@ -1,0 +1,133 @@
+"""Mail: one message (.eml), or many in one file (mbox)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import BinaryIO, cast
+
+from memread.errors import DamagedDocument, EmptyInput
+from memread.ingest.decoding import Decoder
+from memread.ingest.html import page_passages
+from memread.types import DocumentInfo, Locator, Passage, Skipped
+
+_LIMIT = 256 << 20
+"""Bytes of one message, attachments included."""
+_DEPTH = 8
+"""Messages forwarded inside messages."""
+_FROM = re.compile(rb"From \S+.*\d\d:\d\d")
+_HEADERS = ("From", "To", "Cc", "Date", "Subject")
+
+
+class MailReading:
+    """An open mail or mbox. Subjects are the chapters; attachments are named, and not read."""
+
+    def __init__(self, file: BinaryIO, name: str, index: int = 0) -> None:
+        """file: read from until the passages end; not closed. Raises DamagedDocument, OSError."""
+        self._file, self._name, self._index = file, name, index
+        self._size = os.fstat(file.fileno()).st_size
+        self._box = file.read(5) == b"From "
+        file.seek(0)
+        title = author = ""
+        if not self._box:
+            message = _parsed(file.read(64 << 10))
+            title, author = _header(message, "Subject"), _header(message, "From")
+            file.seek(0)
+        self.info = DocumentInfo(name=name, format="mail", title=title, author=author, size=self._size)
+
+    def passages(self) -> Iterator[Passage | Skipped]:
+        """Raises EmptyInput after mail without any text."""
+        anything = False
+        for number, (data, end) in enumerate(self._messages(), 1):
+            at = f"message {number}" if self._box else None
+            if data is None:
+                reason = f"this message is larger than {_LIMIT >> 20} MiB"
+                yield Skipped(Locator(document=self._index, at=at), reason)
+                continue
+            for part in self._message(data, at, end / max(1, self._size)):
+                anything = anything or isinstance(part, Passage)
+                yield part
+        if not anything:
+            raise EmptyInput(f"{self._name}: there is no text in this mail")
+
+    def _messages(self) -> Iterator[tuple[bytes | None, int]]:
+        """Each message, and the offset it ends at; None for one that is too long."""
+        if not self._box:
+            data = self._file.read(_LIMIT + 1)
+            yield (data if len(data) <= _LIMIT else None), self._size
+            return
+        lines: list[bytes] = []
+        length = offset = 0
+        blank = True
+        for line in iter(lambda: self._file.readline(1 << 20), b""):
+            # A "From " in a text begins no message: after an empty line, and with a time, it does.
+            if blank and _FROM.match(line):
+                if offset:
+                    yield (b"".join(lines) if length <= _LIMIT else None), offset
+                lines, length = [], 0
+            else:
+                length += len(line)
+                if length <= _LIMIT:
+                    lines.append(line[1:] if re.match(rb">+From ", line) else line)
+            offset += len(line)
+            blank = not line.strip(b"\r\n")
+        yield (b"".join(lines) if length <= _LIMIT else None), offset
+
+    def _message(self, data: bytes, at: str | None, fraction: float) -> Iterator[Passage | Skipped]:
+        try:
+            text, problems, subject = _text(_parsed(data), 0)
+        except Exception as error:  # the parser of headers raises whatever a hostile one provokes
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            if not self._box:
+                raise DamagedDocument(f"{self._name}: it cannot be read as mail ({why})") from error
+            yield Skipped(Locator(document=self._index, at=at), f"it cannot be read ({why})")
+            return
+        place = Locator(document=self._index, at=at, chapter=subject or None)
+        if text.strip():
+            yield Passage(text + "\n\n", place, min(1.0, fraction))
+        for problem in problems:
+            yield Skipped(place, problem)
+
+
+def _parsed(data: bytes) -> EmailMessage:
+    return message_from_bytes(data, policy=policy.default)
+
+
+def _text(message: EmailMessage, depth: int) -> tuple[str, list[str], str]:
+    """(headers and body, what was not read, subject)."""
+    problems: list[str] = []
+    headers = [f"{name}: {value}" for name in _HEADERS if (value := _header(message, name))]
+    pieces = ["\n".join(headers)]
+    body = message.get_body(("plain", "html"))
+    if body is not None:
+        pieces.append(_content(cast(EmailMessage, body), problems))
+    for part in message.iter_attachments():
+        kind = part.get_content_type()
+        inner = part.get_payload()
+        if kind == "message/rfc822" and isinstance(inner, list) and inner and depth < _DEPTH:
+            text, more, _ = _text(cast(EmailMessage, inner[0]), depth + 1)
+            pieces.append(f"[Attached message]\n\n{text}")
+            problems.extend(more)
+        else:
+            name = " ".join((part.get_filename() or "without a name").split())[:120]
+            problems.append(f"the attachment {name} ({kind}) is not read")
+    return "\n\n".join(piece for piece in pieces if piece.strip()), problems, _header(message, "Subject")
+
+
+def _header(message: EmailMessage, name: str) -> str:
+    return " ".join(str(message.get(name, "")).split())
+
+
+def _content(part: EmailMessage, problems: list[str]) -> str:
+    """The text of a body, whatever its charset claims."""
+    decoder = Decoder(part.get_content_charset())
+    data = part.get_payload(decode=True)
+    text = decoder.decode(data if isinstance(data, bytes) else b"", final=True)
+    if decoder.lost:
+        problems.append(f"{decoder.lost:,} undecodable byte{'s' * (decoder.lost != 1)} in it, shown as �")
+    if part.get_content_type() == "text/html":
+        return "".join(passage.text for passage in page_passages(text, 0)).strip()
+    return text.replace("\r\n", "\n").strip("\n")

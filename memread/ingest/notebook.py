@@ -1,0 +1,106 @@
+"""Jupyter notebooks (.ipynb): text, code and what it printed, cell by cell."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import msgspec
+
+from memread.errors import DamagedDocument, EmptyInput
+from memread.ingest.decoding import Decoder
+from memread.types import DocumentInfo, Locator, Passage, Skipped
+
+_LIMIT = 512 << 20
+"""Bytes of a notebook: it is decoded as a whole."""
+_HEADING = re.compile(r"^\s{0,3}#{1,2}\s+(.*?)\s*#*\s*$", re.M)
+_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+
+
+class NotebookReading:
+    """An open notebook. Places are its cells, from 1; the headings of its Markdown are the chapters.
+
+    Of an output the text is read; pictures and widgets are not.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, index: int = 0) -> None:
+        """file: read now; not closed. Raises DamagedDocument, OSError."""
+        self._name, self._index = name, index
+        size = os.fstat(file.fileno()).st_size
+        if size > _LIMIT:
+            raise DamagedDocument(f"{name}: it is larger than {_LIMIT >> 20} MiB")
+        try:
+            content = msgspec.json.decode(Decoder().decode(file.read(), final=True))
+        except (ValueError, RecursionError) as error:
+            raise DamagedDocument(f"{name}: it cannot be read as a notebook ({error})") from error
+        self._cells = _cells(content)
+        self._language = _language(content)
+        self.info = DocumentInfo(name=name, format="notebook", title=_title(content), size=size)
+
+    def passages(self) -> Iterator[Passage | Skipped]:
+        """A passage a cell. Raises EmptyInput after a notebook without text."""
+        chapter: str | None = None
+        letters = False
+        for number, cell in enumerate(self._cells, 1):
+            source = _joined(cell.get("source", cell.get("input", "")))
+            kind = cell.get("cell_type")
+            if kind == "markdown" and (found := _HEADING.search(source)):
+                chapter = " ".join(found.group(1).split()) or chapter
+            text = source
+            if kind == "code":
+                outputs = [_output(output) for output in _list(cell.get("outputs"))]
+                text = f"```{self._language}\n{source}\n```" if source.strip() else ""
+                text = "\n\n".join(part for part in (text, *outputs) if part.strip())
+            if not text.strip():
+                continue
+            letters = True
+            place = Locator(document=self._index, chapter=chapter, at=f"cell {number}")
+            yield Passage(text.strip("\n") + "\n\n", place, number / len(self._cells))
+        if not letters:
+            raise EmptyInput(f"{self._name}: there is no text in this notebook")
+
+
+def _cells(content: Any) -> list[dict[str, Any]]:
+    """Of format 4, or of 3 with its worksheets."""
+    content = content if isinstance(content, dict) else {}
+    sheets = [content, *(sheet for sheet in _list(content.get("worksheets")) if isinstance(sheet, dict))]
+    return [cell for sheet in sheets for cell in _list(sheet.get("cells")) if isinstance(cell, dict)]
+
+
+def _metadata(content: Any, *keys: str) -> Any:
+    for key in ("metadata", *keys):
+        content = content.get(key) if isinstance(content, dict) else None
+    return content
+
+
+def _language(content: Any) -> str:
+    found = _metadata(content, "language_info", "name") or _metadata(content, "kernelspec", "language")
+    return found if isinstance(found, str) and re.fullmatch(r"[\w+#-]{1,20}", found) else ""
+
+
+def _title(content: Any) -> str:
+    found = _metadata(content, "title")
+    return " ".join(found.split()) if isinstance(found, str) else ""
+
+
+def _output(output: Any) -> str:
+    if not isinstance(output, dict):
+        return ""
+    if output.get("output_type") == "error" or "ename" in output:
+        return f"{_joined(output.get('ename'))}: {_joined(output.get('evalue'))}"
+    data = output.get("data")
+    text = output.get("text", data.get("text/plain") if isinstance(data, dict) else None)
+    return _ESCAPE.sub("", _joined(text)).rstrip()
+
+
+def _joined(text: Any) -> str:
+    """A text, which notebooks also write as a list of lines."""
+    if isinstance(text, list):
+        return "".join(line for line in text if isinstance(line, str))
+    return text if isinstance(text, str) else ""
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,268 @@
+"""Word documents, notebooks, subtitles and mail: through the child process, from files and from pipes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+import threading
+import zipfile
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from memread.errors import DamagedDocument, EmptyInput, FileUnreadable
+from memread.ingest import open_document
+from memread.ingest.opening import PipeDocument
+from memread.ingest.sources import PipeSource
+from memread.types import DocumentInfo, Passage, Skipped, Span
+from tests.ingest.samples import skipped, text_of
+
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+
+
+def paragraph(text: str, style: str = "") -> str:
+    properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
+    return f'<w:p>{properties}<w:r><w:t xml:space="preserve">{text}</w:t></w:r></w:p>'
+
+
+def docx(path: Path, body: str) -> str:
+    names = {"Heading1": "heading 1", "Heading2": "heading 2", "Heading3": "heading 3"}
+    styles = "".join(
+        f'<w:style w:type="paragraph" w:styleId="{key}"><w:name w:val="{name}"/></w:style>'
+        for key, name in names.items()
+    )
+    types = "http://schemas.openxmlformats.org/package/2006/content-types"
+    relations = "http://schemas.openxmlformats.org/package/2006/relationships"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    core = "http://schemas.openxmlformats.org/package/2006/metadata/core-properties"
+    files = {
+        "[Content_Types].xml": f'<Types xmlns="{types}"/>',
+        "_rels/.rels": f'<Relationships xmlns="{relations}"><Relationship Id="r1" Target="word/document.xml" '
+        f'Type="{office}/officeDocument"/></Relationships>',
+        "word/_rels/document.xml.rels": f'<Relationships xmlns="{relations}"/>',
+        "word/document.xml": f"<w:document {W}><w:body>{body}</w:body></w:document>",
+        "word/styles.xml": f"<w:styles {W}>{styles}</w:styles>",
+        "docProps/core.xml": f'<c:coreProperties xmlns:c="{core}" xmlns:dc="http://purl.org/dc/elements/1.1/">'
+        "<dc:title>The Plan</dc:title><dc:creator>A. Author</dc:creator></c:coreProperties>",
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return str(path)
+
+
+def read(name: str) -> tuple[DocumentInfo, list[Passage | Skipped]]:
+    document = open_document(name)
+    try:
+        return document.info, list(document.passages())
+    finally:
+        document.close()
+
+
+def places(parts: list[Passage | Skipped]) -> list[str]:
+    return [part.locator.label() for part in parts if isinstance(part, Passage)]
+
+
+def test_word_documents(tmp_path: Path) -> None:
+    cells = "".join(f"<w:tc>{paragraph(text)}</w:tc>" for text in ("Alpha", "Beta"))
+    gone = "<w:del><w:r><w:delText>never</w:delText></w:r></w:del>"
+    deleted = f"<w:p>{gone}<w:ins><w:r><w:t>kept</w:t></w:r></w:ins></w:p>"
+    name = docx(
+        tmp_path / "plan",
+        paragraph("Before")
+        + paragraph("Aims", "Heading1")
+        + paragraph("We &lt;aim&gt; high.")
+        + paragraph("Means", "Heading2")
+        + f"<w:tbl><w:tr>{cells}</w:tr></w:tbl>"
+        + deleted,
+    )
+    info, parts = read(name)
+    assert (info.format, info.title, info.author) == ("docx", "The Plan", "A. Author")
+    assert places(parts) == ["", "Aims", "Means"]
+    text = text_of(parts)
+    assert "We <aim> high." in text and "kept" in text and "never" not in text
+    assert "Alpha" in text and "AlphaBeta" not in text.replace(" ", "")
+    assert parts[-1].fraction == 1.0  # type: ignore[union-attr]
+
+
+def test_word_documents_that_cannot_be_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.docx", "w") as archive:
+        archive.writestr("word/document.xml", "<not closed")
+    with pytest.raises(DamagedDocument, match="Word document"):
+        read(str(tmp_path / "a.docx"))
+    with pytest.raises(EmptyInput):
+        read(docx(tmp_path / "b.docx", ""))
+    entities = '<!DOCTYPE d [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">' + "".join(
+        f'<!ENTITY {chr(99 + n)} "{f"&{chr(98 + n)};" * 10}">' for n in range(8)
+    )
+    bomb = f"{entities}]><w:document {W}>&j;</w:document>"
+    with (
+        zipfile.ZipFile(docx(tmp_path / "c.docx", ""), "a") as archive,
+        pytest.warns(UserWarning, match="Duplicate"),
+    ):
+        archive.writestr("word/document.xml", bomb)
+    with pytest.raises(DamagedDocument):
+        read(str(tmp_path / "c.docx"))
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from memread.ingest.docx import DocxReading
+    from memread.ingest.subtitles import SubtitlesReading
+
+    path = docx(tmp_path / "a.docx", paragraph("x"))
+    for module, reading in (("mammoth", DocxReading), ("pysubs2", SubtitlesReading)):
+        monkeypatch.setitem(sys.modules, module, None)
+        with Path(path).open("rb") as file, pytest.raises(FileUnreadable, match=module) as raised:
+            reading(file, "a")
+        assert "memread[formats]" in raised.value.hint
+
+
+def notebook(**changes: object) -> bytes:
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": ["# Setting *up*\n", "\n", "Words."]},
+        {
+            "cell_type": "code",
+            "metadata": {},
+            "execution_count": 1,
+            "source": "print(6 * 7)",
+            "outputs": [
+                {"output_type": "stream", "name": "stdout", "text": ["42\n"]},
+                {"output_type": "display_data", "data": {"image/png": "iVBO" * 99, "text/plain": "<Figure>"}},
+                {
+                    "output_type": "error",
+                    "ename": "ValueError",
+                    "evalue": "bad \x1b[31mvalue",
+                    "traceback": [],
+                },
+            ],
+        },
+        {"cell_type": "code", "metadata": {}, "source": "", "outputs": []},
+        {"cell_type": "raw", "metadata": {}, "source": "The end"},
+    ]
+    whole = {"cells": cells, "metadata": {"kernelspec": {"language": "python"}}, "nbformat": 4}
+    return json.dumps({**whole, **changes}).encode()
+
+
+def test_notebooks(tmp_path: Path) -> None:
+    (tmp_path / "a.ipynb").write_bytes(notebook())
+    info, parts = read(str(tmp_path / "a.ipynb"))
+    assert info.format == "notebook"
+    heading = "Setting *up*"
+    assert places(parts) == [f"cell 1 · {heading}", f"cell 2 · {heading}", f"cell 4 · {heading}"]
+    text = text_of(parts)
+    assert "```python\nprint(6 * 7)\n```\n\n42" in text and "ValueError: bad" in text and "iVBO" not in text
+    assert Span(parts[0].locator, parts[-1].locator).label() == f"cell 1 – cell 4 · {heading}"
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"cells": [{"cell_type": "code", ', b'{"cells": [{"id": 1, "x":' + b"[" * 99999]
+)
+def test_notebooks_that_are_damaged(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.ipynb").write_bytes(data)
+    with pytest.raises(DamagedDocument, match="notebook"):
+        read(str(tmp_path / "a.ipynb"))
+
+
+@pytest.mark.parametrize("value", [None, 3, "x", [None, 3, "x", {}, {"cell_type": []}, {"source": [1, {}]}]])
+def test_notebooks_of_odd_shapes(tmp_path: Path, value: object) -> None:
+    (tmp_path / "a.ipynb").write_bytes(notebook(cells=value, metadata=value))
+    with pytest.raises(EmptyInput):
+        read(str(tmp_path / "a.ipynb"))
+
+
+SRT = (
+    "1\r\n00:00:01,000 --> 00:00:02,500\r\n<i>Call me</i>\r\nIshmael.\r\n\r\n"
+    "2\r\n01:02:03,000 --> 01:02:04,000\r\n{\\an8}Some years ago\r\n"
+)
+
+
+def test_subtitles(tmp_path: Path) -> None:
+    (tmp_path / "a.srt").write_bytes(SRT.encode("utf-8-sig"))
+    info, parts = read(str(tmp_path / "a.srt"))
+    assert info.format == "subtitles"
+    assert text_of(parts) == "Call me\nIshmael.\nSome years ago\n"
+    assert places(parts) == ["00:00:01", "01:02:03"]
+    voices = "WEBVTT\n\nNOTE x\n\n1\n00:01.000 --> 00:02.000\n<v.loud Ahab>Have ye <c.x>seen</c> him?\n"
+    (tmp_path / "b.vtt").write_text(voices)
+    assert text_of(read(str(tmp_path / "b.vtt"))[1]) == "Ahab: Have ye seen him?\n"
+
+
+def test_captions_that_scroll_are_read_once(tmp_path: Path) -> None:
+    lines = [f"line number {n}" for n in range(9)]
+    cues = "".join(
+        f"00:00:{n:02d}.000 --> 00:00:{n + 1:02d}.000\n{before}\n{line}\n\n"
+        for n, (before, line) in enumerate(zip(["", *lines], lines, strict=False))
+    )
+    (tmp_path / "a.vtt").write_text("WEBVTT\n\n" + cues)
+    assert text_of(read(str(tmp_path / "a.vtt"))[1]).split("\n")[:-1] == lines
+    same = "".join(f"00:00:{n:02d}.000 --> 00:00:{n:02d}.900\n{said}\n\n" for n, said in enumerate("AABCDEF"))
+    (tmp_path / "b.vtt").write_text("WEBVTT\n\n" + same)
+    assert text_of(read(str(tmp_path / "b.vtt"))[1]) == "A\nA\nB\nC\nD\nE\nF\n"
+
+
+def message(subject: str = "The tarts", body: str = "Who stole them?\n\nAlice") -> EmailMessage:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "Alice <alice@example.org>", "hatter@example.org", subject
+    mail["Date"] = "Mon, 04 May 2026 10:00:00 +0000"
+    mail["Message-ID"] = "<1@example.org>"
+    mail.set_content(body)
+    return mail
+
+
+def test_a_mail(tmp_path: Path) -> None:
+    mail = message("Tärts", "Grüße")
+    mail.add_alternative("<p>Nobody reads this</p>", subtype="html")
+    mail.add_attachment(b"%PDF-1.4", maintype="application", subtype="pdf", filename="bill.pdf")
+    mail.add_attachment(message("Older", "from before"))
+    (tmp_path / "a").write_bytes(bytes(mail))
+    info, parts = read(str(tmp_path / "a"))
+    assert (info.format, info.title, info.author) == ("mail", "Tärts", "Alice <alice@example.org>")
+    text = text_of(parts)
+    assert text.startswith("From: Alice <alice@example.org>\nTo: hatter@example.org\nDate:")
+    assert "Grüße" in text and "Nobody" not in text and "from before" in text
+    assert places(parts) == ["Tärts"]
+    (lost,) = skipped(parts)
+    assert "bill.pdf" in lost.reason
+
+
+def test_a_mail_of_html_in_an_unknown_charset(tmp_path: Path) -> None:
+    head = b"From: a@b.org\nDate: x\nMessage-ID: <x>\nContent-Type: text/html; charset=klingon\n\n"
+    (tmp_path / "a.eml").write_bytes(head + b"<p>Nu\xffq&eacute;</p>")
+    assert "é" in text_of(read(str(tmp_path / "a.eml"))[1])
+
+
+def test_an_mbox(tmp_path: Path) -> None:
+    quoted = message("Two", "x\n\nFrom nowhere it came\n>From here it went").as_bytes()
+    box = b"From a@b.org Mon May  4 10:00:00 2026\n" + bytes(message("One"))
+    box += b"\nFrom a@b.org Mon May  4 10:00:00 2026\n" + quoted
+    (tmp_path / "all").write_bytes(box)
+    info, parts = read(str(tmp_path / "all"))
+    assert info.format == "mail"
+    assert places(parts) == ["message 1 · One", "message 2 · Two"]
+    assert "From nowhere it came\nFrom here it went" in text_of(parts)
+    assert parts[-1].fraction == 1.0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("data", "format"), [(notebook(), "notebook"), (SRT.encode(), "subtitles"), (bytes(message()), "mail")]
+)
+def test_from_pipes_and_packed(tmp_path: Path, data: bytes, format: str) -> None:
+    (tmp_path / "x.gz").write_bytes(gzip.compress(data))
+    info, parts = read(str(tmp_path / "x.gz"))
+    assert info.format == format
+    reader, writer = os.pipe()
+    document = PipeDocument(PipeSource(reader, owned=True), "-", 0, None)
+
+    def send() -> None:
+        os.write(writer, data[:40])
+        os.write(writer, data[40:])
+        os.close(writer)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    assert (document.info.format, list(document.passages())) == (format, parts)
+    thread.join()
+    document.close()

@@ -1,0 +1,156 @@
+"""Parts of documents: pages, chapters, lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject
+
+from memread.errors import UsageError
+from memread.ingest import Input, open_documents, read_all, select_part
+from memread.ingest.selection import Kind, parse
+from memread.protocols import Document
+from memread.types import DocumentInfo, Locator, Passage, Skipped
+from tests.ingest.samples import epub, nav, pdf_writer, text_of, write_pdf, xhtml
+
+
+def read(path: Path | str, **part: str) -> tuple[DocumentInfo, list[Passage | Skipped]]:
+    asked = select_part(part.get("pages"), part.get("chapters"), part.get("lines"))
+    documents, _ = open_documents([Input(str(path))], selection=asked)
+    try:
+        return documents[0].info, list(read_all(documents))
+    finally:
+        documents[0].close()
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "outside"),
+    [
+        ("10-80", ["10", "80", "44"], ["9", "81", "x", ""]),
+        ("3", ["3"], ["2", "iii"]),
+        ("-5,8", ["1", "5", "8"], ["6", "9"]),
+        ("12-", ["12", "99999"], ["11"]),
+        ("iv-xii", ["iv", "IX"], ["iii", "5", "xiii"]),
+        ("2–3", ["2"], ["4"]),
+    ],
+)
+def test_ranges(text: str, inside: list[str], outside: list[str]) -> None:
+    selection = parse("pages", text)
+    assert all(map(selection.holds, inside)) and not any(map(selection.holds, outside))
+
+
+@pytest.mark.parametrize("text", ["", "-", "a", "9-3", "0", "3-iv", "1,,2", "1-2-3", "-0", "٣", "1e3"])
+@pytest.mark.parametrize("kind", ["pages", "lines"])
+def test_what_is_no_range(text: str, kind: Kind) -> None:
+    with pytest.raises(UsageError, match=f"--{kind}") as raised:
+        parse(kind, text)
+    assert raised.value.hint
+
+
+def test_only_one_at_a_time(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="only one"):
+        select_part("1", "2", None)
+    assert select_part(None, None, None) is None
+    (tmp_path / "a").write_text("x\n")
+    with pytest.raises(UsageError, match="one document"):
+        open_documents([Input(str(tmp_path / "a"))] * 2, selection=parse("lines", "1"))
+
+
+def test_pages_of_a_pdf(tmp_path: Path) -> None:
+    path = write_pdf(tmp_path / "a.pdf", [f"page {n}" for n in range(1, 10)])
+    info, parts = read(path, pages="3-4,8")
+    assert text_of(parts) == "page 3\n\npage 4\n\npage 8\n\n"
+    assert info.part == "pages 3-4,8" and info.pages == 9
+    assert [part.fraction for part in parts if isinstance(part, Passage)] == [1 / 3, 2 / 3, 1]
+    with pytest.raises(UsageError, match="no pages 12-14") as raised:
+        read(path, pages="12-14")
+    assert raised.value.hint == "Its pages are 1 to 9."
+
+
+def test_pages_are_those_that_the_document_prints(tmp_path: Path) -> None:
+    writer = pdf_writer([f"sheet {n}" for n in range(1, 7)])
+    styles = ArrayObject()
+    for start, style in ((0, "/r"), (3, "/D")):
+        styles.extend([NumberObject(start), DictionaryObject({NameObject("/S"): NameObject(style)})])
+    labels = DictionaryObject({NameObject("/Nums"): styles})
+    writer._root_object[NameObject("/PageLabels")] = labels
+    writer.write(tmp_path / "a.pdf")
+    assert text_of(read(tmp_path / "a.pdf", pages="2")[1]) == "sheet 5\n\n"
+    assert text_of(read(tmp_path / "a.pdf", pages="ii-iii")[1]) == "sheet 2\n\nsheet 3\n\n"
+
+
+def book(path: Path) -> str:
+    chapters = {f"{n}.xhtml": xhtml(f"<p>Chapter {n}</p><p>Text {n}</p>") for n in range(1, 6)}
+    return epub(path, {"nav.xhtml": nav(*((f"{n}.xhtml", f"The {n}th") for n in range(1, 6))), **chapters})
+
+
+def test_chapters_of_an_epub(tmp_path: Path) -> None:
+    info, parts = read(book(tmp_path / "a.epub"), chapters="2-3")
+    assert info.part == "chapters 2-3"
+    assert [part.locator.chapter for part in parts] == ["The 2th", "The 3th"]
+    with pytest.raises(UsageError, match="no chapter 9") as raised:
+        read(tmp_path / "a.epub", chapters="9")
+    assert raised.value.hint == "Its chapters are 1 to 5."
+
+
+@pytest.mark.parametrize(
+    ("part", "hint"), [({"pages": "3"}, "It has --chapters."), ({"lines": "3"}, "It has --chapters.")]
+)
+def test_what_a_format_does_not_have(tmp_path: Path, part: dict[str, str], hint: str) -> None:
+    with pytest.raises(UsageError, match=r"a\.epub") as raised:
+        read(book(tmp_path / "a.epub"), **part)
+    assert raised.value.hint == hint
+
+
+def test_headings_of_a_page_are_chapters(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("<html><p>Start</p><h1>One</h1><p>1</p><h2>Two</h2><p>2</p></html>")
+    assert text_of(read(tmp_path / "a.html", chapters="2")[1]).split() == ["Two", "2"]
+
+
+class Lines:
+    """A text whose passages end anywhere."""
+
+    info = DocumentInfo(name="x", format="text")
+
+    def __init__(self, pieces: list[str]) -> None:
+        self._pieces = pieces
+
+    def passages(self) -> list[Passage]:
+        before = ["".join(self._pieces[:n]).count("\n") for n in range(len(self._pieces))]
+        return [Passage(p, Locator(line=n + 1)) for p, n in zip(self._pieces, before, strict=True)]
+
+    def close(self) -> None: ...
+
+
+@given(
+    st.lists(st.text("ab\n\r\u2028", min_size=1, max_size=9), min_size=1, max_size=6),
+    st.integers(1, 12),
+    st.integers(0, 5),
+)
+def test_lines_are_those_of_the_text(pieces: list[str], first: int, more: int) -> None:
+    from memread.ingest.selection import SelectedDocument
+
+    document: Document = Lines(pieces)  # type: ignore[assignment]
+    wanted = "".join(line + "\n" for line in "".join(pieces).split("\n"))[:-1]
+    lines = [line + "\n" for line in wanted.split("\n")]
+    lines[-1] = lines[-1][:-1]
+    expected = "".join(lines[first - 1 : first + more])
+    selected = SelectedDocument(document, parse("lines", f"{first}-{first + more}"))
+    if expected:
+        parts = list(selected.passages())
+        assert text_of(parts) == expected
+        assert parts[0].locator.line == first
+    else:
+        with pytest.raises(UsageError, match="no line"):
+            list(selected.passages())
+
+
+def test_lines_of_an_endless_pipe_end(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("".join(f"line {n}\n" for n in range(1, 200_000)))
+    info, parts = read(tmp_path / "a.txt", lines="150000-150001")
+    assert text_of(parts) == "line 150000\nline 150001\n"
+    assert info.part == "lines 150000-150001"
+    assert parts[-1].fraction == 1.0  # type: ignore[union-attr]
