@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,6 +13,12 @@ from memread.config import Config, digest_cache, profiles_dir
 from memread.profile import Profile
 from memread.protocols import Engine
 from memread.registry import InstalledModel
+
+if TYPE_CHECKING:
+    from memread.engine.http.connect import Connection, Local
+
+_UNKNOWN = 1 << 30
+"""Tokens of a context whose size nobody tells."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -24,7 +31,11 @@ class Ready(msgspec.Struct, frozen=True):
 
 def chosen_profile(config: Config, model: InstalledModel) -> Profile:
     """The profile for a model, with the settings that go over it. Raises ConfigError."""
-    profile = registry.profile_for(model.header.metadata, config.profile, profiles_dir())
+    return _profile(config, model.header.metadata)
+
+
+def _profile(config: Config, metadata: Mapping[str, object]) -> Profile:
+    profile = registry.profile_for(metadata, config.profile, profiles_dir())
     budget = {"segment": config.segment, "memory": config.memory, "answer": config.answer}
     sampling = {"temperature": config.temperature, "top_p": config.top_p, "seed": config.seed}
     return msgspec.structs.replace(
@@ -41,8 +52,12 @@ def engine_for(config: Config, *questions: str, slots: int = 1, verbose: bool = 
     """The engine that the settings name, loaded, with a context that fits the profile and all questions.
 
     questions: none, the profile's request for a summary. slots: requests at a time, each with a context of
-    its own. Raises ModelError, QuestionTooLong, OutOfMemory, ConfigError, EngineFailed.
+    its own. Raises ModelError, QuestionTooLong, OutOfMemory, ConfigError, EngineFailed, ServerError.
     """
+    if config.url is not None:
+        with connected(config) as connection:
+            yield served(config, connection, questions, slots)
+        return
     from memread.engine.llamacpp.engine import LlamaEngine, Settings
     from memread.engine.llamacpp.library import library
     from memread.engine.llamacpp.model import Model
@@ -77,6 +92,56 @@ def engine_for(config: Config, *questions: str, slots: int = 1, verbose: bool = 
             yield Ready(engine, fitted, notices)
         finally:
             engine.close()
+
+
+@contextmanager
+def connected(config: Config) -> Iterator[Connection]:
+    """The server that the settings name. Raises UsageError, ServerError, ModelError, ConfigError."""
+    from memread.engine.http.client import Client
+    from memread.engine.http.connect import connect
+
+    assert config.url is not None
+    with ExitStack() as stack:
+        local = _local(config, stack) if config.tokenizer else None
+        client = Client(config.url)
+        stack.callback(client.close)
+        yield connect(client, config.model, local, config.timeout)
+
+
+def _local(config: Config, stack: ExitStack) -> Local:
+    """The vocabulary and the chat template of a local model. No weights are loaded."""
+    from memread import bpe
+    from memread.engine.http.connect import Local
+    from memread.engine.llamacpp.model import Model
+
+    found = registry.find(config.tokenizer, config.model_folders)
+    model = stack.enter_context(Model(found.path, vocabulary_only=True))
+    tokenizer = bpe.tokenizer(found.header) or model.vocabulary  # llama.cpp's own, where it is no known BPE
+    return Local(model.vocabulary, model.frame, tokenizer, dict(found.header.metadata))
+
+
+def served(config: Config, connection: Connection, questions: Sequence[str] = (), slots: int = 1) -> Ready:
+    """An engine on a server, whose context is not ours to choose. Raises QuestionTooLong, ContextTooSmall."""
+    from memread.engine.http.engine import Settings
+
+    name = connection.server.model
+    profile = _profile(config, connection.metadata or {"general.name": name, "general.basename": name})
+    longest = max(questions or (profile.wording.summary,), key=connection.tokenizer.count)
+    room = connection.context or config.context
+    fitted, need = planning.fit(
+        profile,
+        connection.prompts.frame,
+        connection.tokenizer,
+        longest,
+        room or _UNKNOWN,
+        limit="the server’s context is" if connection.context else "engine.context is",
+    )
+    notices = connection.notices
+    if fitted.budget.segment != profile.budget.segment:
+        shrunk = f"Segments are {fitted.budget.segment} tokens instead of {profile.budget.segment}: "
+        notices += (shrunk + f"the server’s context is {room} tokens.",)
+    settings = Settings(context=room or need, slots=slots, timeout=config.timeout)
+    return Ready(connection.engine(settings), fitted, notices)
 
 
 def _given(values: Mapping[str, int | float | None]) -> dict[str, int | float]:

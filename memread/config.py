@@ -11,15 +11,17 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
 
 from memread.errors import ConfigError
+from memread.text import without_credentials
 
 PREFIX: Final = "MEMREAD_"
 FILE_VARIABLE: Final = "MEMREAD_CONFIG"
-_OTHER_VARIABLES: Final = {FILE_VARIABLE, "MEMREAD_DEBUG"}
+_OTHER_VARIABLES: Final = {FILE_VARIABLE, "MEMREAD_DEBUG", "MEMREAD_API_KEY"}
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -32,6 +34,9 @@ class Setting(msgspec.Struct, frozen=True):
     parse: Callable[[object], Any]
     """From a TOML value, or the text of a variable or flag. Raises ValueError, TypeError."""
 
+    option: str = ""
+    """The flag, where it is not called as the last part of the name."""
+
     @property
     def variable(self) -> str:
         """Such as MEMREAD_ENGINE_THREADS."""
@@ -39,8 +44,8 @@ class Setting(msgspec.Struct, frozen=True):
 
     @property
     def flag(self) -> str:
-        """Such as --gpu-layers: the last part of the name."""
-        return "--" + self.name.rpartition(".")[2].replace("_", "-")
+        """Such as --gpu-layers."""
+        return self.option or "--" + self.name.rpartition(".")[2].replace("_", "-")
 
 
 def _whole(least: int, most: int) -> Callable[[object], int]:
@@ -107,6 +112,18 @@ def _word(*words: str) -> Callable[[object], str]:
     return parse
 
 
+def _url(value: object) -> str:
+    """Of an OpenAI-compatible API. Without a path, "/v1" is meant."""
+    text = _text(value).strip().rstrip("/")
+    parts = urlsplit(text)
+    # .port raises ValueError where it is no number; "//" alone gives a path of the host's name
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError
+    if parts.query or parts.fragment or any(sign.isspace() for sign in text):
+        raise ValueError
+    return text if parts.path else text + "/v1"
+
+
 def _layers(value: object) -> int | Literal["auto"]:
     return "auto" if value == "auto" else _whole(0, 10_000)(value)
 
@@ -121,6 +138,28 @@ SETTINGS: Final = (
         "a profile's name, or the path of a .toml file",
         "Wording, budgets and sampling.",
         _text,
+    ),
+    Setting(
+        "engine.url",
+        None,
+        "the http:// or https:// address of an OpenAI-compatible API",
+        "A server that runs the model; without it, llama.cpp does in this process.",
+        _url,
+        "--engine",
+    ),
+    Setting(
+        "engine.tokenizer",
+        None,
+        "a model's name, or the path of a .gguf file",
+        "A local model with the vocabulary of the server's: tokens are then counted exactly.",
+        _text,
+    ),
+    Setting(
+        "engine.timeout",
+        600.0,
+        "1 to 86400",
+        "Seconds without a token after which a server is given up.",
+        _real(1, 86400),
     ),
     Setting("engine.threads", 0, "0 (the physical cores) to 1024", "Threads of the CPU.", _whole(0, 1024)),
     Setting(
@@ -202,6 +241,10 @@ class Config(msgspec.Struct, frozen=True):
 
     model: str | None
     profile: str | None
+    url: str | None
+    """Of a server. May hold a password: `text.without_credentials` before it is shown."""
+    tokenizer: str | None
+    timeout: float
     threads: int
     gpu_layers: int | Literal["auto"]
     context: int
@@ -295,6 +338,9 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
     return Config(
         model=values["model"],
         profile=values["profile"],
+        url=values["engine.url"],
+        tokenizer=values["engine.tokenizer"],
+        timeout=values["engine.timeout"],
         threads=values["engine.threads"],
         gpu_layers=values["engine.gpu_layers"],
         context=values["engine.context"],
@@ -335,7 +381,7 @@ def _from_file(path: Path, required: bool) -> dict[str, tuple[Any, str]]:
             parsed = path.parent / parsed
         elif setting.name == "models.path":
             parsed = tuple(path.parent / folder for folder in parsed)
-        elif setting.name in ("model", "profile") and parsed.endswith((".gguf", ".toml")):
+        elif setting.name in ("model", "profile", "engine.tokenizer") and parsed.endswith((".gguf", ".toml")):
             parsed = str(path.parent / Path(parsed).expanduser())
         found[name] = parsed, str(path)
     return found
@@ -352,7 +398,8 @@ def _parsed(setting: Setting, value: object, where: str) -> Any:
     try:
         return setting.parse(value)
     except (ValueError, TypeError, KeyError, OverflowError, RuntimeError) as error:
-        shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:60] + "…"
+        shown = without_credentials(repr(value))
+        shown = shown if len(shown) <= 60 else shown[:60] + "…"
         name = "" if where in (setting.flag, setting.variable) else f" {setting.name}"
         raise ConfigError(f"{where}:{name} must be {setting.accepts}, not {shown}") from error
 

@@ -21,7 +21,12 @@
     ├── OutOfMemory                17
     ├── EngineFailed               18
     ├── JournalError               19
-    └── ConfigError                20
+    ├── ConfigError                20
+    └── ServerError
+        ├── ServerUnreachable      21
+        ├── ServerRefused          22
+        ├── ServerFailed           23
+        └── PromptCut              24
 
 130 is an interrupted reading (its answer, if any, is printed all the same).
 """
@@ -122,7 +127,7 @@ class OutOfMemory(MemreadError):
 
 
 class EngineFailed(MemreadError):
-    """llama.cpp (or a server) failed while it was working."""
+    """llama.cpp failed while it was working."""
 
     exit_code = 18
 
@@ -135,6 +140,34 @@ class ConfigError(MemreadError):
     """A configuration value, variable or profile is not valid."""
 
     exit_code = 20
+
+
+class ServerError(MemreadError):
+    """Something about a server stops it from being used as an engine."""
+
+
+class ServerUnreachable(ServerError):
+    """No connection: nothing listens, no such host, no trusted certificate."""
+
+    exit_code = 21
+
+
+class ServerRefused(ServerError):
+    """It answers, but not to us: a key, a redirection, a request that it does not take."""
+
+    exit_code = 22
+
+
+class ServerFailed(ServerError):
+    """It broke off, sent nonsense, kept silent or reported a fault of its own, and did so again."""
+
+    exit_code = 23
+
+
+class PromptCut(ServerError):
+    """It read less than it was sent."""
+
+    exit_code = 24
 
 
 def all_errors() -> list[type[MemreadError]]:

@@ -18,11 +18,18 @@ _LEAST_SEGMENT = 256
 
 
 def fit(
-    profile: Profile, frame: ChatFrame, tokenizer: Tokenizer, question: str, trained: int
+    profile: Profile,
+    frame: ChatFrame,
+    tokenizer: Tokenizer,
+    question: str,
+    trained: int,
+    *,
+    limit: str = "this model was trained for",
 ) -> tuple[Profile, int]:
     """The profile as it will be used, and the context it needs, in tokens.
 
-    trained: tokens the model was trained to attend to. Raises QuestionTooLong, ContextTooSmall.
+    trained: tokens the model was trained to attend to, or another limit: `limit` says in words which.
+    Raises QuestionTooLong, ContextTooSmall.
     """
     budget = profile.budget
     asked = tokenizer.count(question)
@@ -44,7 +51,7 @@ def fit(
     if not profile.fit or segment < _LEAST_SEGMENT or answering > trained:
         raise ContextTooSmall(
             f"the profile “{profile.name}” needs a context of {max(need, answering)} tokens; "
-            f"this model was trained for {trained}",
+            f"{limit} {trained}",
             "Use --segment and --memory to set smaller limits, or another profile or model.",
         )
     return msgspec.structs.replace(profile, budget=msgspec.structs.replace(budget, segment=segment)), trained

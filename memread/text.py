@@ -21,6 +21,7 @@ _UNSAFE = regex.compile(
     r"\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     r"\U000e0000-\U000e0fff\ud800-\udfff]"
 )
+_CREDENTIALS = regex.compile(r"//[^/?#\s]*@")
 # Marks piled on a letter climb over the lines around it. No script needs this many.
 _PILE = regex.compile(r"(\p{M}{6})\p{M}+")
 
@@ -35,3 +36,8 @@ def one_line(text: str, limit: int = 200) -> str:
     # No more is looked at than can be shown: a title may be a megabyte of escape sequences.
     line = " ".join(printable(text[: 100 * limit + 8192]).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def without_credentials(text: str) -> str:
+    """`text` with no user name and password in any URL of it."""
+    return _CREDENTIALS.sub("//", text)

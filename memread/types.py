@@ -239,6 +239,8 @@ class Counts(msgspec.Struct, frozen=True):
     reply_tokens: int = 0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
+    defused: int = 0
+    """Spellings of special tokens in the prompt that were broken up, for a server that takes text only."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -247,6 +249,7 @@ class Counts(msgspec.Struct, frozen=True):
             self.reply_tokens + other.reply_tokens,
             self.prefill_seconds + other.prefill_seconds,
             self.decode_seconds + other.decode_seconds,
+            self.defused + other.defused,
         )
 
 

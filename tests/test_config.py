@@ -55,6 +55,7 @@ def test_every_setting_from_each_place(file: Path, tmp_path: Path) -> None:
         "model = 'm'\nprofile = 'p'\ndata_dir = 'd'\njournal = false\n"
         "[engine]\nthreads = 3\ngpu_layers = 7\ncontext = 4096\nbatch = 64\n"
         "flash_attention = 'on'\nkv_type = 'q8_0'\n"
+        "url = 'http://localhost:8080'\ntokenizer = 'm'\ntimeout = 30\n"
         "[budget]\nsegment = 99\nmemory = 98\nanswer = 97\n"
         "[sampling]\ntemperature = 1\ntop_p = 0.5\nseed = 5\n"
         "[models]\npath = ['x', '~/y']\n"
@@ -65,7 +66,7 @@ def test_every_setting_from_each_place(file: Path, tmp_path: Path) -> None:
     assert found.data_dir == file.parent / "d"
     assert found.model_folders == (file.parent / "d" / "models", *found.extra_folders)
     text = {"gpu_layers": "auto", "journal": "off", "path": f"a{os.pathsep}~/b"}
-    text |= {"flash_attention": "off", "kv_type": "BF16"}
+    text |= {"flash_attention": "off", "kv_type": "BF16", "url": "https://host/v1"}
     environ = {
         setting.variable: text.get(setting.name.rpartition(".")[2], "1") for setting in config.SETTINGS
     }
@@ -161,3 +162,31 @@ def test_the_table_is_the_whole_of_it() -> None:
         assert setting.help.endswith(".")
         if setting.default not in (None, ()):
             assert setting.parse(setting.default) == setting.default
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("http://localhost:8080", "http://localhost:8080/v1"),
+        ("https://host/api/v2/", "https://host/api/v2"),
+        ("http://[::1]:9/v1", "http://[::1]:9/v1"),
+        ("http://me:secret@host", "http://me:secret@host/v1"),
+    ],
+)
+def test_the_address_of_a_server(given: str, kept: str) -> None:
+    assert config.load({"engine.url": given}, {}).url == kept
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["localhost:8080", "ftp://host/v1", "http://", "http://h:x/v1", "http://h/v1?key=1", "http://h /"],
+)
+def test_what_is_no_address(wrong: str) -> None:
+    with pytest.raises(ConfigError, match="--engine must be"):
+        config.load({"engine.url": wrong}, {})
+
+
+def test_a_wrong_address_does_not_tell_its_password() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.load({}, {"MEMREAD_ENGINE_URL": "ftp://me:hunter2@host/v1"})
+    assert "hunter2" not in caught.value.message and "ftp://host/v1" in caught.value.message

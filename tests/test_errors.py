@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 
 from memread import errors
-from memread.errors import InputError, MemreadError, ModelError, all_errors, by_name
+from memread.errors import InputError, MemreadError, ModelError, ServerError, all_errors, by_name
 
-GROUPS = {InputError, ModelError}
+GROUPS = {InputError, ModelError, ServerError}
 
 
 def test_exit_codes_are_unique() -> None:

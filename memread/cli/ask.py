@@ -76,6 +76,23 @@ def ask(
     model: Annotated[
         str | None, typer.Option("-m", "--model", help="A model's name or a .gguf file.", show_default=False)
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine",
+            metavar="URL",
+            help="An OpenAI-compatible server that runs the model, such as http://localhost:8080/v1.",
+            show_default=False,
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            "--tokenizer",
+            help="With --engine: a local model with the same vocabulary, to count exactly.",
+            show_default=False,
+        ),
+    ] = None,
     profile: Annotated[
         str | None, typer.Option("--profile", help="A profile's name or a .toml file.", show_default=False)
     ] = None,
@@ -116,6 +133,8 @@ def ask(
         {
             "model": model,
             "profile": profile,
+            "engine.url": engine,
+            "engine.tokenizer": tokenizer,
             "engine.threads": threads,
             "engine.gpu_layers": gpu_layers,
             "budget.segment": segment,

@@ -42,7 +42,11 @@ def config(
 
 
 def _plain(value: object) -> object:
-    """A setting as JSON has it: paths are strings."""
+    """A setting as JSON has it: paths are strings, addresses have no passwords."""
+    from memread.text import without_credentials
+
     if isinstance(value, tuple):
         return [str(item) for item in value]
+    if isinstance(value, str):
+        return without_credentials(value)
     return str(value) if isinstance(value, Path) else value

@@ -153,6 +153,7 @@ def result(events: Iterable[Event], *, seconds: float | None = None) -> dict[str
         "profile": started.profile if started else None,
         "budget": msgspec.to_builtins(started.budget) if started else None,
         "settings": dict(started.engine.settings) if started else {},
+        "defused": counts.defused,
         "error": _error(failed),
     }
 

@@ -88,6 +88,11 @@ class Vocabulary:
         return (raw or b"").decode("utf-8", "replace")
 
     @property
+    def specials(self) -> Iterable[str]:
+        """How the special and the user-defined tokens are written."""
+        return self._markers.ids
+
+    @property
     def bos(self) -> str:
         return self.spelling(self._api.llama_vocab_bos(self._vocab))
 
