@@ -182,7 +182,7 @@ def test_the_address_of_a_server(given: str, kept: str) -> None:
     ["localhost:8080", "ftp://host/v1", "http://", "http://h:x/v1", "http://h/v1?key=1", "http://h /"],
 )
 def test_what_is_no_address(wrong: str) -> None:
-    with pytest.raises(ConfigError, match="--engine must be"):
+    with pytest.raises(ConfigError, match="--engine: must be"):
         config.load({"engine.url": wrong}, {})
 
 
