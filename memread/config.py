@@ -332,6 +332,8 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
             settled[setting.name] = _parsed(setting, text, setting.variable), setting.variable
     for name, value in (flags or {}).items():
         if value is not None:
+            if name not in _BY_NAME:
+                raise ConfigError(f"there is no setting {name!r}{_close(name, _BY_NAME)}", _names())
             setting = _BY_NAME[name]
             settled[name] = _parsed(setting, value, setting.flag), setting.flag
     values = {name: value for name, (value, _) in settled.items()}

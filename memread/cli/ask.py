@@ -7,7 +7,6 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from itertools import chain
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -123,9 +122,8 @@ def ask(
     one stopped.
     """
     from memread import config as configuration
-    from memread.asking import Task, input_name
-    from memread.compose import engine_for
-    from memread.ingest import open_documents, read_all, select_part
+    from memread.api import prepared
+    from memread.ingest import select_part
     from memread.reading import Reading
     from memread.views import choose_view
 
@@ -155,23 +153,11 @@ def ask(
         asked = given or ([resolved.question] if resolved.question is not None else [])
         if not all(each.strip() for each in asked):  # such as "$QUESTION" that was never set
             raise UsageError("the question is empty", "Leave it out for a summary.")
-        documents, left_out = open_documents(resolved.inputs, password=password, selection=selection)
-        for document in documents:
-            stack.callback(document.close)
-        slots = min(len(asked), _SLOTS) or 1
-        ready = stack.enter_context(engine_for(config, *asked, slots=slots, verbose=verbose))
-        infos = tuple(document.info for document in documents)
-        task = Task(
-            documents=infos,
-            inputs=tuple(map(input_name, infos)),
-            passages=chain(resolved.left_out, left_out, read_all(documents)),
-            questions=tuple(asked) or (ready.profile.wording.summary,),
-            profile=ready.profile,
-            summary=not asked,
-            notices=(*resolved.notices, *ready.notices),
+        task, engine = stack.enter_context(
+            prepared(config, resolved, asked, selection=selection, password=password, verbose=verbose)
         )
         journal = _journal(config, stack)
-        reading = Reading(task, ready.engine, journal, fresh=fresh)
+        reading = Reading(task, engine, journal, fresh=fresh)
         view = choose_view(
             quiet=quiet,
             json=json,
@@ -181,10 +167,6 @@ def ask(
         )
         ended = stack.enter_context(_Watched(reading, view)).run()
     _end(ended, asked, plain=not (json or events))
-
-
-_SLOTS = 4
-"""Requests at a time for several questions: each slot takes memory for a whole context."""
 
 
 def _questions(given: list[str] | None, file: Path | None) -> list[str] | None:

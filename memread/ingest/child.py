@@ -141,10 +141,8 @@ class ChildDocument:
 
 def _spawn() -> subprocess.Popen[bytes]:
     """Spawned, not forked; out of reach of the terminal's Ctrl-C and with nothing to say to it."""
-    import memread
-
     # `-m` puts the working directory first on the path: it must be memread's own, not the user's.
-    home = Path(memread.__file__).resolve().parent.parent
+    home = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "memread.ingest.worker"]
     if sys.platform == "win32":
         return subprocess.Popen(
