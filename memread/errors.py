@@ -17,7 +17,10 @@
     │   ├── ModelMissing           13
     │   ├── NotGguf                14
     │   ├── ModelUnloadable        15
-    │   └── ContextTooSmall        16
+    │   ├── ContextTooSmall        16
+    │   ├── DownloadFailed         30
+    │   ├── DownloadCorrupt        31
+    │   └── NoSpace                32
     ├── OutOfMemory                17
     ├── EngineFailed               18
     ├── JournalError               19
@@ -120,6 +123,24 @@ class ModelUnloadable(ModelError):
 
 class ContextTooSmall(ModelError):
     exit_code = 16
+
+
+class DownloadFailed(ModelError):
+    """Network or server: another try may help, and goes on with what arrived."""
+
+    exit_code = 30
+
+
+class DownloadCorrupt(ModelError):
+    """What arrived is not what was promised."""
+
+    exit_code = 31
+
+
+class NoSpace(ModelError):
+    """The disk is too full for a model."""
+
+    exit_code = 32
 
 
 class OutOfMemory(MemreadError):

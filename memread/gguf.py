@@ -229,8 +229,15 @@ def shards(path: Path) -> list[Path]:
 
 def stem(path: Path) -> str:
     """The name of the model in a file: without .gguf and the number of its part."""
-    match = _SHARD.fullmatch(path.name)
-    return match["stem"] if match else path.name[: -len(".gguf")] if is_gguf(path) else path.name
+    return split_name(path.name)[0]
+
+
+def split_name(name: str) -> tuple[str, int, int]:
+    """A file's name (or path) without .gguf and the number of its part; which part it is, and of how many."""
+    match = _SHARD.fullmatch(name)
+    if match:
+        return match["stem"], int(match["number"]), int(match["total"])
+    return name[: -len(".gguf")] if name.lower().endswith(".gguf") else name, 1, 1
 
 
 def is_gguf(path: Path) -> bool:
@@ -240,8 +247,7 @@ def is_gguf(path: Path) -> bool:
 
 def is_first(path: Path) -> bool:
     """Not the second or a later part of a split model, by its name."""
-    match = _SHARD.fullmatch(path.name)
-    return match is None or int(match["number"]) == 1
+    return split_name(path.name)[1] == 1
 
 
 def _opened(path: Path) -> BinaryIO:

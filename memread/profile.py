@@ -5,15 +5,17 @@ A profile is a TOML file (`models/*.toml`, or a user's own). It is validated onc
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from memread.errors import ConfigError
+from memread.toml import line_of
 from memread.types import Budget, Sampling
 
 UPDATE_FIELDS = frozenset({"prompt", "memory", "chunk"})
@@ -42,6 +44,33 @@ class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The problem when the user asks no question."""
 
 
+class WeightsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of weights, as its publisher records it."""
+
+    name: str
+    size: int
+    """Bytes."""
+    sha256: str = ""
+
+
+class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where weights for the profile are to be had, and what they need. Nothing here changes a reading."""
+
+    repository: str = ""
+    """Of GGUF files on the Hugging Face Hub, "owner/name"; "": none is known."""
+    base: str = ""
+    """The repository of the original weights: conversions of it are looked for when there is no other."""
+    files: tuple[WeightsFile, ...] = ()
+    """What `memread models pull NAME` gets."""
+    licence: str = ""
+    kv_bytes: int = 0
+    """What a token of context adds to memory: bytes of an F16 KV cache."""
+    speed: str = ""
+    """How fast it reads, and how that is known."""
+    unverified: tuple[str, ...] = ()
+    """What nobody has checked, in words."""
+
+
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to read with a model."""
 
@@ -55,11 +84,19 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Used once after a rejected reply: repeating a greedy reply would repeat its fault."""
     fit: bool = False
     """The segment may be made smaller when the model's context is too small for it."""
+    weights: Weights = Weights()
+
+    @property
+    def memory_need(self) -> int:
+        """Bytes: the files of weights, and the KV cache of a full update. 0 if the profile does not say."""
+        budget = self.budget
+        tokens = budget.query + budget.segment + 2 * budget.memory
+        return sum(file.size for file in self.weights.files) + tokens * self.weights.kv_bytes
 
     @property
     def digest(self) -> str:
         """The identity of everything in the profile that can change a memory or an answer."""
-        parts = msgspec.structs.replace(self, name="", description="", match=Match())
+        parts = msgspec.structs.replace(self, name="", description="", match=Match(), weights=Weights())
         return "sha256:" + hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
 
     def matches(self, metadata: Mapping[str, object]) -> bool:
@@ -71,26 +108,64 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def loads(text: str, source: str) -> Profile:
-    """The profile in a TOML text. Raises ConfigError, naming `source`, if it is not valid."""
+    """The profile in a TOML text. Without [wording] it is worded as the shipped "default" is.
+
+    Raises ConfigError, naming `source`, the line and the key, if it is not valid.
+    """
+
+    def wrong(what: str, *path: str) -> ConfigError:
+        line = line_of(text, path)
+        key = f" {'.'.join(path)}:" if path else ""
+        return ConfigError(f"{source}:{f' line {line}:' if line else ''}{key} {what}")
+
     try:
-        profile = msgspec.toml.decode(text, type=Profile, strict=True)
-    except (msgspec.DecodeError, ValueError) as error:
+        content = msgspec.toml.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ConfigError(f"{source}: {error}") from error
-    _check_fields(profile.wording.update, UPDATE_FIELDS, f"{source}: wording.update")
-    _check_fields(profile.wording.answer, ANSWER_FIELDS, f"{source}: wording.answer")
-    budget = profile.budget
+    if "wording" not in content:
+        content["wording"] = _default_wording()
+    try:
+        profile = msgspec.convert(content, Profile, strict=True)
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$")
+        path = [
+            part for part in re.split(r"[.\[\]`]+", place) if part and not part.isdigit() and part != "..."
+        ]
+        unknown = re.search("unknown field `(.*)`", what)
+        if unknown:
+            path.append(unknown[1])
+            what = "there is no such key" + _close(unknown[1], path[:-1])
+        raise wrong(what[:1].lower() + what[1:], *path) from error
+    _check(profile, wrong)
+    return profile
+
+
+def _check(profile: Profile, wrong: Callable[..., ConfigError]) -> None:
+    """What types alone do not say. Raises ConfigError."""
+    for name, expected in (("update", UPDATE_FIELDS), ("answer", ANSWER_FIELDS)):
+        fault = _fault(getattr(profile.wording, name), expected)
+        if fault:
+            raise wrong(fault, "wording", name)
     for field, least in (("segment", 16), ("memory", 8), ("answer", 8), ("query", 8)):
-        if getattr(budget, field) < least:
-            raise ConfigError(f"{source}: budget.{field} must be at least {least}")
-    for sampling in (profile.sampling, profile.retry):
-        if sampling.temperature < 0 or not 0 < sampling.top_p <= 1 or sampling.top_k < 0:
-            raise ConfigError(f"{source}: temperature and top_k must be ≥ 0, and top_p in (0, 1]")
+        if getattr(profile.budget, field) < least:
+            raise wrong(f"must be at least {least}", "budget", field)
+    for table in ("sampling", "retry"):
+        sampling: Sampling = getattr(profile, table)
+        for field, ok in (
+            ("temperature", sampling.temperature >= 0),
+            ("top_k", sampling.top_k >= 0),
+            ("top_p", 0 < sampling.top_p <= 1),
+        ):
+            if not ok:
+                raise wrong("must be above 0, up to 1" if field == "top_p" else "must be ≥ 0", table, field)
     for key, pattern in profile.match.metadata.items():
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ConfigError(f"{source}: match.metadata.{key}: {error}") from error
-    return profile
+            raise wrong(f"not a regular expression ({error})", "match", "metadata", key) from error
+    for file in profile.weights.files:
+        if file.size < 0 or not re.fullmatch("([0-9a-f]{64})?", file.sha256):
+            raise wrong("size is in bytes, sha256 is 64 hexadecimal digits", "weights", "files")
 
 
 def load(path: Path) -> Profile:
@@ -113,11 +188,24 @@ def shipped() -> list[Profile]:
     return sorted(profiles, key=lambda profile: profile.name == "default")
 
 
-def _check_fields(template: str, expected: frozenset[str], where: str) -> None:
+def _fault(template: str, expected: frozenset[str]) -> str:
+    """What is wrong with a template, or ""."""
     try:
         found = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
     except ValueError as error:
-        raise ConfigError(f"{where}: {error} (write {{{{ and }}}} for braces)") from error
-    if found != expected:
-        wanted = ", ".join(f"{{{name}}}" for name in sorted(expected))
-        raise ConfigError(f"{where}: must use exactly {wanted}")
+        return f"{error} (write {{{{ and }}}} for braces)"
+    wanted = ", ".join(f"{{{name}}}" for name in sorted(expected))
+    return "" if found == expected else f"must use exactly {wanted}"
+
+
+def _default_wording() -> object:
+    content: dict[str, object] = msgspec.toml.decode((shipped_dir() / "default.toml").read_bytes())
+    return content["wording"]
+
+
+def _close(key: str, table: list[str]) -> str:
+    """(did you mean …?)"""
+    structs = {"budget": Budget, "sampling": Sampling, "retry": Sampling, "wording": Wording}
+    kind = {**structs, "match": Match, "weights": Weights}.get(table[0]) if table else Profile
+    close = difflib.get_close_matches(key, kind.__struct_fields__ if kind else (), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -17,7 +17,16 @@ SHIPPED = {found.name: found for found in profile.shipped()}
 
 
 def test_what_ships() -> None:
-    assert [*SHIPPED] == ["rl-memoryagent-14b", "rl-memoryagent-7b", "smollm2-135m", "default"]
+    assert sorted(SHIPPED) == [
+        "default",
+        "qwen2.5-7b-instruct",
+        "qwen3-1.7b",
+        "qwen3-4b-instruct-2507",
+        "rl-memoryagent-14b",
+        "rl-memoryagent-7b",
+        "smollm2-135m",
+    ]
+    assert [*SHIPPED][-1] == "default"
     for path in profile.shipped_dir().glob("*.toml"):
         found = profile.load(path)
         assert found.name == path.stem
@@ -60,7 +69,18 @@ def test_every_wording_asks_for_a_box_and_holds_all_fields(found: Profile) -> No
         ("RL-MemoryAgent-14B", "rl-memoryagent-14b"),
         ("RL-MemAgent-7B", "rl-memoryagent-7b"),
         ("Rl MemoryAgent 14B Q4_K_M", "rl-memoryagent-14b"),
-        ("Qwen2.5 7B Instruct", None),
+        ("Qwen2.5 7B Instruct", "qwen2.5-7b-instruct"),
+        ("qwen2.5-7b-instruct", "qwen2.5-7b-instruct"),
+        ("Qwen2.5 Coder 7B Instruct", None),
+        ("Qwen2.5 7B Instruct 1M", None),
+        ("Qwen2.5 7B", None),
+        ("Qwen3 4B Instruct 2507", "qwen3-4b-instruct-2507"),
+        ("Qwen3-4B-Instruct-2507", "qwen3-4b-instruct-2507"),
+        ("Qwen3 4B Thinking 2507", None),
+        ("Qwen3 1.7B", "qwen3-1.7b"),
+        ("Qwen3 1.7B Instruct", "qwen3-1.7b"),
+        ("Qwen3 1.7B Base", None),
+        ("Qwen3 0.6B", None),
         ("RL MemoryAgent 70B", None),
         ("", None),
     ],
@@ -90,7 +110,6 @@ def test_the_digest_is_of_what_changes_an_answer() -> None:
     ("text", "told"),
     [
         ("name = ", "mine.toml"),
-        ('name = "x"\n', "wording"),
         (WORDING, "name"),
         ('name = "x"\nnmae = "y"\n' + WORDING, "nmae"),
         ('name = "x"\n[wording]\nupdate = "{prompt}{memory}"\nanswer = "{prompt}{memory}"\n', "{chunk}"),
@@ -121,3 +140,57 @@ def test_files_that_are_no_profiles(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"name = '\xff'")
     with pytest.raises(ConfigError, match="cannot be read as a profile"):
         profile.load(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('name = "x"\n\nnmae = "y"\n', "mine.toml: line 3: nmae: there is no such key (did you mean name?)"),
+        (
+            'name = "x"\n[budget]\nsegmnt = 9\n',
+            "line 3: budget.segmnt: there is no such key (did you mean segment?)",
+        ),
+        ('name = "x"\n[budget]\n\nsegment = "many"\n', "line 4: budget.segment: expected `int`, got `str`"),
+        (
+            'name = "x"\n[wording]\nupdate = "{prompt}{memory}{chunk}"\n',
+            "line 2: wording: object missing required",
+        ),
+        ('name = "x"\n[retry]\ntemperature = -1.0\n', "line 3: retry.temperature: must be ≥ 0"),
+        (
+            'name = "x"\n[match.metadata]\n"a.b" = "("\n',
+            "line 3: match.metadata.a.b: not a regular expression",
+        ),
+        (
+            'name = "x"\n[weights]\nfiles = [\n { name = "a", size = -1 }]\n',
+            "line 3: weights.files: size is in bytes",
+        ),
+        ('name = "x"\nname = "y"\n', "line 2"),
+        (
+            'name = "x"\n[wording]\nanswer = "{prompt}{memory}"\nupdate = """\n{chunk}"""\n',
+            "line 4: wording.update",
+        ),
+    ],
+)
+def test_mistakes_name_the_line(text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        profile.loads(text, "mine.toml")
+    assert told in raised.value.message
+
+
+def test_without_a_wording_it_is_the_default_one() -> None:
+    found = profile.loads('name = "x"\n[budget]\nsegment = 100\n', "x.toml")
+    assert found.wording == SHIPPED["default"].wording and found.budget.segment == 100
+
+
+@pytest.mark.parametrize("found", SHIPPED.values(), ids=SHIPPED)
+def test_weights_are_told_as_they_are_known(found: Profile) -> None:
+    weights = found.weights
+    if found.name == "default":
+        assert weights == profile.Weights()
+        return
+    assert weights.licence == "Apache-2.0" and weights.kv_bytes and weights.unverified
+    assert bool(weights.repository) == bool(weights.files)
+    assert all(file.size and file.sha256 for file in weights.files)
+    sizes = sum(file.size for file in weights.files)
+    assert found.memory_need > sizes + weights.kv_bytes * found.budget.segment
+    assert found.digest == msgspec.structs.replace(found, weights=profile.Weights()).digest

@@ -31,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 answered · 2 usage · 3–11 a document cannot be read · 12 question too long · "
     "13–16 model · 17 out of memory · 18 engine · 19 journal · 20 configuration · 21–24 server · "
-    "130 interrupted.",
+    "30–32 download · 130 interrupted.",
 )
 
 

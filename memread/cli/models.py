@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memread.cli import pull
 from memread.cli.errors import note
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="The models on this machine; get more.", invoke_without_command=True, rich_markup_mode=None
 )
+app.command()(pull.pull)
 
 
 @app.callback()
@@ -85,6 +87,8 @@ def models(
         typer.echo(f"    {one_line(str(model.path), 400)}")
     if not json:
         note(f"\nFolders searched: {', '.join(map(str, config.model_folders))}")
+        for part in registry.unfinished(config.models_dir):
+            note(f"Unfinished: {one_line(str(part), 300)}. The same `memread models pull` goes on with it.")
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """Which models are on this machine, which one to use, which profile it is read with, where to get more."""
 
 from memread.registry.digests import weights_digest
-from memread.registry.local import TINY, InstalledModel, find, installed
+from memread.registry.local import TINY, InstalledModel, find, installed, unfinished
 from memread.registry.profiles import profile_for, profiles_in
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "installed",
     "profile_for",
     "profiles_in",
+    "unfinished",
     "weights_digest",
 ]

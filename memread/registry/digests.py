@@ -21,24 +21,33 @@ def weights_digest(path: Path, cache: Path | None = None) -> str:
     cache: a file that remembers digests by path, size, time and inode, since gigabytes take seconds. Where
     it cannot be read or written, nothing is lost but time. Raises ModelMissing.
     """
-    remembered = _remembered(cache)
-    fresh: dict[str, str] = {}
-    digests = []
-    for file in gguf.shards(path):
-        try:
-            status = file.stat()
-            key = f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
-            known = remembered.get(key)
-            digests.append(known or _sha256(file))
-        except OSError as error:
-            raise ModelMissing(f"{file}: {error.strerror or error}") from error
-        if known is None:
-            fresh[key] = digests[-1]
-    if cache and fresh:
-        _remember(cache, remembered | fresh)
+    digests = [file_digest(file, cache) for file in gguf.shards(path)]
     if len(digests) == 1:
         return digests[0]
     return "sha256:" + hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def file_digest(path: Path, cache: Path | None = None) -> str:
+    """The hash of one file, "sha256:…", as `weights_digest`."""
+    try:
+        known = _remembered(cache).get(_key(path))
+        digest = known or _sha256(path)
+    except OSError as error:
+        raise ModelMissing(f"{path}: {error.strerror or error}") from error
+    if known is None:
+        remember(path, digest, cache)
+    return digest
+
+
+def remember(path: Path, digest: str, cache: Path | None) -> None:
+    """Have the next `weights_digest` know the hash of a file that was hashed on the way to the disk."""
+    if cache:
+        _remember(cache, _remembered(cache) | {_key(path): digest})
+
+
+def _key(path: Path) -> str:
+    status = path.stat()
+    return f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
 
 
 def _sha256(path: Path) -> str:

@@ -173,6 +173,16 @@ def gguf_files(folder: Path, deepest: int = 4) -> Iterator[Path]:
                 yield path
 
 
+def part_of(target: Path) -> Path:
+    """Where the beginning of an unfinished download of `target` lies."""
+    return target.with_name(f"{target.name}.part")
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """What downloads were to become that are not complete."""
+    return sorted(path.with_suffix("") for path in folder.rglob("*.part") if path.is_file())
+
+
 def _tiny() -> InstalledModel | None:
     """The embedded model, found without running its package's code (which would import `llm`)."""
     spec = importlib.util.find_spec(_TINY_PACKAGE)
