@@ -84,6 +84,7 @@ def engine_for(config: Config, *questions: str, slots: int = 1, verbose: bool = 
             kv="f16" if config.kv_type == "auto" else config.kv_type,
             batch=config.batch,
             threads=config.threads,
+            copy_ahead=config.copy_ahead,
         )
         engine = LlamaEngine(
             model, settings, name=found.name, digest=registry.weights_digest(found.path, digest_cache())

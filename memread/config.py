@@ -192,6 +192,13 @@ SETTINGS: Final = (
     ),
     Setting("engine.batch", 512, "1 to 65536", "Prompt tokens computed at a time.", _whole(1, 1 << 16)),
     Setting(
+        "engine.copy_ahead",
+        60,
+        "0 (off) to 4096",
+        "Tokens of a reply guessed from the old memory and the section, and checked at once.",
+        _whole(0, 4096),
+    ),
+    Setting(
         "budget.segment",
         None,
         "16 to 16777216",
@@ -251,6 +258,7 @@ class Config(msgspec.Struct, frozen=True):
     flash_attention: str
     kv_type: str
     batch: int
+    copy_ahead: int
     segment: int | None
     memory: int | None
     answer: int | None
@@ -349,6 +357,7 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
         flash_attention=values["engine.flash_attention"],
         kv_type=values["engine.kv_type"],
         batch=values["engine.batch"],
+        copy_ahead=values["engine.copy_ahead"],
         segment=values["budget.segment"],
         memory=values["budget.memory"],
         answer=values["budget.answer"],

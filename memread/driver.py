@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from memread import guard
 from memread.errors import ContextTooSmall
 from memread.events import (
@@ -51,11 +53,13 @@ def drive(
                 case Prefill(_, done, total):
                     yield current.number, Prefilled(done, total)
                 case Decoded(_, text):
+                    if current.stopped:  # it comes from a batch that was computed before
+                        continue
                     yield current.number, Piece(text)
                     if current.looping(text):
                         engine.stop(current.number, "loop")
                 case Done(_, reply):
-                    yield from current.advance(engine, reply)
+                    yield from current.advance(engine, current.said(reply))
                     if current.over:
                         del running[current.number]
 
@@ -79,12 +83,15 @@ class _Running:
         """The index of the last segment it has finished; None while it answers."""
         self._waits = waits
         self._flow = flow
+        self.stopped = False
+        """The reply repeated itself and was ended."""
         self._text = ""
         self._pieces = 0
 
     def advance(self, engine: Engine, reply: Reply | None) -> Iterator[tuple[int, Event]]:
         """Run the flow to its next request, or its end."""
-        self._text, self._pieces, self.waiting = "", 0, False
+        self._text, self._pieces = "", 0
+        self.stopped = self.waiting = False
         try:
             while True:
                 item = self._flow.send(reply)
@@ -124,4 +131,11 @@ class _Running:
         """Whether the reply so far repeats itself, looked at once in a while: it will not end by itself."""
         self._text += text
         self._pieces += 1
-        return self._pieces % guard.EVERY == 0 and guard.loops(self._text)
+        self.stopped = self._pieces % guard.EVERY == 0 and guard.loops(self._text)
+        return self.stopped
+
+    def said(self, reply: Reply) -> Reply:
+        """The reply up to where it was ended: the same however many tokens the engine computes at a time."""
+        if not self.stopped or reply.finish == "cancelled":
+            return reply
+        return msgspec.structs.replace(reply, text=self._text, finish="loop")

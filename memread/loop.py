@@ -87,7 +87,10 @@ def _read(
     samplings = (profile.sampling, profile.retry) if segment.text.strip() else ()
     for attempt, sampling in enumerate(samplings):
         sampling = seeded(sampling, question, info.digest, info.index, attempt)
-        reply = yield Request("update", prompt, profile.budget.memory, sampling, prompts.FIXED)
+        limit = profile.budget.memory
+        reply = yield Request(
+            "update", prompt, limit, sampling, prompts.SHARED, now.memory, (segment.text, question)
+        )
         assert reply is not None
         counts += reply.counts
         if reply.finish == "cancelled":
@@ -123,7 +126,10 @@ def _answer(
         prompt = prompts.answer(profile, frame, question=question, memory=now.memory)
         for attempt, sampling in enumerate((profile.sampling, profile.retry)):
             sampling = seeded(sampling, question, "answer", now.segments, attempt)
-            reply = yield Request("answer", prompt, profile.budget.answer, sampling, prompts.FIXED)
+            limit = profile.budget.answer
+            reply = yield Request(
+                "answer", prompt, limit, sampling, prompts.SHARED, quotes=(now.memory, question)
+            )
             assert reply is not None
             now.counts += reply.counts
             raw = reply.text

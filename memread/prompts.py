@@ -6,6 +6,7 @@ What a user, a document or a model wrote is always a text part: it can hold no s
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 
 from memread.profile import Profile
 from memread.types import ChatFrame, Part
@@ -28,31 +29,40 @@ def fill(template: str, **fields: str) -> str:
     return "".join(_split(template, **fields))
 
 
-FIXED = 2
-"""Leading parts of a prompt that are the same throughout a reading: all before the memory or the section."""
+SHARED = (2, 3)
+"""After how many parts a prompt ceases to be like others. Two: what comes before the memory or the section is
+the same throughout a reading. Three: the section too, where it comes first, whatever question and memory."""
 
 
-def parts(frame: ChatFrame, fixed: str, changing: str = "") -> tuple[Part, ...]:
-    """One user message, in the frame of the model's chat template."""
+def parts(frame: ChatFrame, *texts: str) -> tuple[Part, ...]:
+    """One user message, of these texts, in the frame of the model's chat template."""
     if frame.strips:
-        fixed, changing = fixed.lstrip(), changing.rstrip()
-        fixed = fixed if changing else fixed.rstrip()
-    return (Part(frame.before, marker=True), Part(fixed), Part(changing), Part(frame.after, marker=True))
+        texts = _stripped(texts)
+    return (Part(frame.before, marker=True), *map(Part, texts), Part(frame.after, marker=True))
 
 
-def _split(template: str, **fields: str) -> tuple[str, str]:
-    """The filled template up to the first field that changes from step to step, and the rest of it."""
-    fixed = changing = ""
-    changes = False
+def _stripped(texts: Sequence[str]) -> tuple[str, ...]:
+    """`texts` without the white space around all of them together."""
+    left = len("".join(texts)) - len("".join(texts).lstrip())
+    right = len("".join(texts).rstrip())
+    found, at = [], 0
+    for text in texts:
+        found.append(text[max(0, left - at) : max(0, right - at)])
+        at += len(text)
+    return tuple(found)
+
+
+def _split(template: str, **fields: str) -> tuple[str, str, str]:
+    """The filled template: up to the memory or the section, the section if it comes first, the rest."""
+    texts = ["", "", ""]
+    place = 0
     for literal, name, _, _ in string.Formatter().parse(template):
-        value = fields[name] if name is not None else ""
-        if changes:
-            changing += literal + value
+        texts[place] += literal
+        if name is None:
             continue
-        fixed += literal
-        changes = name in ("memory", "chunk")
-        if changes:
-            changing = value
-        else:
-            fixed += value
-    return fixed, changing
+        if name == "chunk" and place == 0:
+            place = 1
+        elif name == "memory" or place == 1:
+            place = 2
+        texts[place] += fields[name]
+    return texts[0], texts[1], texts[2]

@@ -222,8 +222,13 @@ class Request(msgspec.Struct, frozen=True):
     prompt: tuple[Part, ...]
     max_tokens: int
     sampling: Sampling
-    fixed: int = 0
-    """How many leading parts all requests of this kind in a reading share: their KV is worth keeping."""
+    shared: tuple[int, ...] = ()
+    """After how many leading parts it ceases to be like others: those of the whole reading, those about the
+    same section. The KV up to there is worth keeping."""
+    rewrites: str = ""
+    """The text that the reply is a new version of, and probably begins like."""
+    quotes: tuple[str, ...] = ()
+    """Texts that it probably takes words from."""
 
 
 Finish = Literal["stop", "length", "loop", "cancelled"]
@@ -241,6 +246,10 @@ class Counts(msgspec.Struct, frozen=True):
     decode_seconds: float = 0.0
     defused: int = 0
     """Spellings of special tokens in the prompt that were broken up, for a server that takes text only."""
+    drafted_tokens: int = 0
+    """Tokens that were guessed and computed ahead."""
+    accepted_tokens: int = 0
+    """Of drafted_tokens, those that are in the reply."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -250,6 +259,8 @@ class Counts(msgspec.Struct, frozen=True):
             self.prefill_seconds + other.prefill_seconds,
             self.decode_seconds + other.decode_seconds,
             self.defused + other.defused,
+            self.drafted_tokens + other.drafted_tokens,
+            self.accepted_tokens + other.accepted_tokens,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -62,7 +63,8 @@ def test_fields_are_replaced_once_and_what_comes_before_the_memory_is_fixed(name
     )
     assert "".join(part.text for part in parts) == f"<{shipped.wording.update.format(**fields)}>"
     others = prompts.update(shipped, frame, question=fields["prompt"], memory="other", section="other")
-    assert parts[: prompts.FIXED] == others[: prompts.FIXED]
+    fixed, _ = prompts.SHARED
+    assert parts[:fixed] == others[:fixed]
     assert fields["prompt"] in parts[1].text, "these profiles name the problem first"
     asked = prompts.answer(shipped, frame, question=fields["prompt"], memory=fields["memory"])
     assert "".join(part.text for part in asked) == f"<{shipped.wording.answer.format(**fields)}>"
@@ -73,7 +75,29 @@ def test_a_frame_that_strips() -> None:
     parts = prompts.update(PROFILES["default"], frame, question="q", memory="m", section="s")
     text = "".join(part.text for part in parts[1:-1])
     assert text == text.strip()
-    assert [part.text for part in prompts.parts(frame, " a ")] == ["<", "a", "", ">"]
+    assert [part.text for part in prompts.parts(frame, " a ")] == ["<", "a", ">"]
+    assert [part.text for part in prompts.parts(frame, " ", " a ", "", "b ", "\n")][1:-1] == [
+        "",
+        "a ",
+        "",
+        "b",
+        "",
+    ]
+
+
+def test_with_the_section_first_prompts_of_other_questions_begin_alike() -> None:
+    wording = msgspec.structs.replace(
+        PROFILES["default"].wording, update="Text: {chunk}\nProblem: {prompt}\nMemory: {memory}\nGo on:"
+    )
+    first = msgspec.structs.replace(PROFILES["default"], wording=wording)
+    frame = ChatFrame("<", ">")
+    parts = prompts.update(first, frame, question="who?", memory="m", section="s")
+    others = prompts.update(first, frame, question="when?", memory="n", section="s")
+    following = prompts.update(first, frame, question="who?", memory="m", section="t")
+    fixed, section = prompts.SHARED
+    assert parts[:section] == others[:section] and parts[section:] != others[section:]
+    assert parts[:fixed] == following[:fixed] and parts[fixed:section] != following[fixed:section]
+    assert "".join(part.text for part in parts) == "<Text: s\nProblem: who?\nMemory: m\nGo on:>"
 
 
 def test_fill_replaces_once() -> None:

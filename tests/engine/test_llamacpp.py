@@ -118,7 +118,7 @@ def test_reused_kv_gives_the_same_reply_as_a_fresh_context(model: Model, engine:
 def test_the_fixed_part_of_a_prompt_is_computed_once(model: Model, engine: LlamaEngine) -> None:
     def prompt(section: str) -> Request:
         parts = (Part("<|im_start|>", marker=True), Part("Find the whale. "), Part(section))
-        return Request("update", parts, 16, Sampling(), fixed=2)
+        return Request("update", parts, 16, Sampling(), shared=(2,))
 
     first = reply(engine, prompt("It is white. " * 20))
     second = reply(engine, prompt("The sea is wide. " * 30))

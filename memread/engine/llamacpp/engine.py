@@ -1,10 +1,15 @@
 """Many requests at a time in one llama.cpp context. Implements protocols.Engine.
 
-A slot is one sequence of the KV cache. Its prompt is decoded in batches whose borders follow from the prompt
-alone: one where the fixed part of the reading's prompts ends, one every `batch` tokens before and after it.
-KV that an earlier request of the slot left behind is reused up to the last border at which both agree. So a
-prompt's KV always comes from the same batches, reused or not: a resumed reading computes what an undisturbed
-one did.
+A slot is one sequence of the KV cache. Its prompt is decoded in batches of its own, whose borders follow from
+the prompt alone: one where a part ends that other prompts share, one every `batch` tokens between these. KV
+that an earlier request of the slot left behind, or that another slot has, is reused up to the last border at
+which both agree. So a prompt's KV always comes from batches of the same shape, reused or not: a resumed
+reading computes what an undisturbed one did.
+
+Then the replies of all slots are decoded together. With a reply's last token a batch carries a guess at what
+follows (copying.py). The next tokens are drawn from the batch's logits as they would have been one by one;
+from the first wrong guess on its KV is cut away again. The last batch of a prompt carries no guess: its shape
+would change, and with it, in the last bits, the whole reply (docs/PERFORMANCE.md).
 """
 
 from __future__ import annotations
@@ -14,15 +19,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from memread.engine.llamacpp.copying import Copying
 from memread.engine.llamacpp.library import cpu_threads
 from memread.engine.llamacpp.model import Model
+from memread.engine.llamacpp.sampler import sampler
+from memread.engine.llamacpp.slot import Prompt, Slot
 from memread.errors import ContextTooSmall, EngineFailed, OutOfMemory
 from memread.protocols import Decoded, Done, Output, Prefill, Tokenizer
-from memread.types import ChatFrame, Counts, EngineInfo, Finish, Reply, Request, Sampling
+from memread.types import ChatFrame, Counts, EngineInfo, Finish, Reply, Request
 
 _ABORTED = 2  # llama_decode's return value when the abort callback stopped it
 
@@ -46,6 +54,20 @@ class Settings(msgspec.Struct, frozen=True):
     """Prompt tokens decoded at a time."""
     threads: int = 0
     """0: one a physical core."""
+    copy_ahead: int = 60
+    """Tokens guessed ahead in one batch, of all slots together; 0: none. Each needs memory for its logits.
+    On a CPU llama.cpp computes attention by other operations from 64 tokens on; below, guesses change no bit
+    there when the weights are quantized."""
+
+
+class _Share(NamedTuple):
+    """Of a batch, what belongs to a slot."""
+
+    slot: Slot
+    tokens: list[int]
+    guess: list[int]
+    row: int
+    """The first that has logits: the last of `tokens`; -1 for none."""
 
 
 class LlamaEngine:
@@ -62,10 +84,15 @@ class LlamaEngine:
         params = api.llama_context_default_params()
         params.n_ctx = settings.context * settings.slots
         params.n_seq_max = settings.slots
-        # A batch holds at most one prompt's share of the grid and one token a decoding slot.
-        self._capacity = settings.batch + settings.slots
+        # What cannot be cut out of its memory again cannot be guessed, nor taken over in part.
+        self._cuttable = not (
+            api.llama_model_is_recurrent(model.handle) or api.llama_model_is_hybrid(model.handle)
+        )
+        self._copy_ahead = settings.copy_ahead if self._cuttable else 0
+        # A batch is one prompt's, up to a border, or of every slot one token and the guesses.
+        params.n_outputs_max = max(settings.slots, 1 + self._copy_ahead)
+        self._capacity = max(settings.batch, params.n_outputs_max)
         params.n_batch = params.n_ubatch = self._capacity
-        params.n_outputs_max = settings.slots
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = True
         params.no_perf = True
@@ -82,8 +109,9 @@ class LlamaEngine:
         model.attach_adapter(self._context)
         self._memory = api.llama_get_memory(self._context)
         self._batch = api.llama_batch_init(self._capacity, 0, 1)
-        self._slots = [_Slot(i) for i in range(settings.slots)]
-        self._queue: deque[tuple[int, Request, list[int], list[int]]] = deque()
+        self._slots = [Slot(i) for i in range(settings.slots)]
+        self._turns = 0
+        self._queue: deque[tuple[int, Request, Prompt]] = deque()
         self._stops: dict[int, Finish] = {}
         # llama.cpp calls the abort callback hundreds of times a batch. A Python function would take the
         # interpreter's lock each time; C's strlen on this flag is 0 (go on) or 1 (stop) and takes none.
@@ -106,6 +134,7 @@ class LlamaEngine:
                 "slots": settings.slots,
                 "gpu_layers": model.gpu_layers,
                 "threads": threads,
+                "copy_ahead": self._copy_ahead,
             },
         )
 
@@ -122,25 +151,35 @@ class LlamaEngine:
         return self._frame
 
     def submit(self, ticket: int, request: Request) -> None:
-        prompt = self._model.vocabulary.encode_prompt(request.prompt)
-        need = len(prompt) + request.max_tokens
+        prompt = self._prompt(request)
+        need = len(prompt.ids) + request.max_tokens
         if need > self._settings.context:
             raise ContextTooSmall(
-                f"a prompt of {len(prompt)} tokens and a reply of up to {request.max_tokens} do not fit into "
-                f"the context of {self._settings.context} tokens",
+                f"a prompt of {len(prompt.ids)} tokens and a reply of up to {request.max_tokens} do not fit "
+                f"into the context of {self._settings.context} tokens",
                 "Use smaller segments (--segment) or a smaller memory (--memory).",
             )
         if not self._queue and not any(slot.busy for slot in self._slots):
             self._flag[0] = b"\0"  # an interrupt was meant for requests that were waiting when it came
-        self._queue.append((ticket, request, prompt, self._borders(request, prompt)))
+        self._queue.append((ticket, request, prompt))
 
-    def _borders(self, request: Request, prompt: list[int]) -> list[int]:
-        """Where the batches of a prompt end, in tokens."""
-        fixed = self._model.vocabulary.encode_prompt(request.prompt[: request.fixed])
-        pairs = enumerate(zip(fixed, prompt, strict=False))
-        shared = next((i for i, (one, other) in pairs if one != other), min(len(fixed), len(prompt)))
-        starts = [*range(0, shared, self._settings.batch), *range(shared, len(prompt), self._settings.batch)]
-        return [*starts[1:], len(prompt)]
+    def _prompt(self, request: Request) -> Prompt:
+        encode = self._model.vocabulary.encode_prompt
+        ids = encode(request.prompt)
+        stretches = []
+        for count in request.shared:
+            # The last token of a part may be another one when something follows it.
+            part = encode(request.prompt[:count])[:-1]
+            pairs = enumerate(zip(part, ids, strict=False))
+            stretches.append(next((i for i, (one, other) in pairs if one != other), min(len(part), len(ids))))
+        return Prompt(ids, sorted(set(stretches)), self._settings.batch)
+
+    def _copying(self, request: Request) -> Copying:
+        encode = self._model.vocabulary.encode
+        if not self._copy_ahead:
+            return Copying((), (), 0)
+        quoted = [encode(text) for text in request.quotes]
+        return Copying(encode(request.rewrites), quoted, self._copy_ahead)
 
     def step(self) -> Sequence[Output]:
         outputs: list[Output] = []
@@ -150,8 +189,8 @@ class LlamaEngine:
         for slot in self._slots:
             if slot.busy and slot.ticket in self._stops:
                 outputs += self._finish(slot, self._stops.pop(slot.ticket))
-        planned = self._plan()
-        if not planned:
+        shares = self._fill()
+        if not shares:
             return outputs
         began = time.perf_counter()
         code = self._api.llama_decode(self._context, self._batch)
@@ -160,12 +199,14 @@ class LlamaEngine:
         if code != 0:
             self._fail(code)
         seconds = (time.perf_counter() - began) / self._batch.n_tokens
-        for slot, count, row in planned:
-            outputs += self._after(slot, count, row, seconds * count)
+        for share in shares:
+            outputs += self._after(share, seconds)
         return outputs
 
     def stop(self, ticket: int, finish: Finish) -> None:
-        self._stops[ticket] = finish
+        waiting = any(queued == ticket for queued, _, _ in self._queue)
+        if waiting or any(slot.ticket == ticket for slot in self._slots):  # else it has ended by itself
+            self._stops[ticket] = finish
 
     def interrupt(self) -> None:
         self._flag[0] = b"\1"
@@ -175,7 +216,7 @@ class LlamaEngine:
         with self._closing:
             if self._context:
                 for slot in self._slots:
-                    slot.free_sampler(self._api)
+                    slot.end(self._api)
                 self._api.llama_batch_free(self._batch)
                 self._api.llama_free(self._context)
                 self._context = None
@@ -183,72 +224,106 @@ class LlamaEngine:
     def _assign(self) -> None:
         """Give waiting requests the free slots that have most of their prompt already."""
         while self._queue and (free := [slot for slot in self._slots if not slot.busy]):
-            ticket, request, prompt, borders = self._queue.popleft()
-            reusable = [slot.reusable(prompt, borders) for slot in free]
-            keep = max(reusable)
-            slot = free[reusable.index(keep)]
-            if not self._api.llama_memory_seq_rm(self._memory, slot.index, keep, -1):
-                # Recurrent and some sliding-window models cannot forget a part: start over.
-                self._api.llama_memory_seq_rm(self._memory, slot.index, -1, -1)
-                keep = 0
-            slot.begin(ticket, request, prompt, borders, keep)
-            slot.sampler = _sampler(self._api, request.sampling)
+            ticket, request, prompt = self._queue.popleft()
+            slot = max(free, key=lambda slot: slot.has(prompt))
+            self._cut(slot, slot.has(prompt))
+            self._turns += 1
+            slot.begin(ticket, self._turns, request, prompt, self._copying(request))
+            slot.sampler = sampler(self._api, request.sampling)
             slot.decoder = self._model.vocabulary.decoder()
 
-    def _plan(self) -> list[tuple[_Slot, int, int]]:
-        """Fill the batch: (slot, its tokens in the batch, the row of its logits or -1)."""
-        batch, n = self._batch, 0
-        planned: list[tuple[_Slot, int, int]] = []
-        decoding = [slot for slot in self._slots if slot.busy and slot.decoding]
-        prefilling = [slot for slot in self._slots if slot.busy and not slot.decoding]
-        for slot in decoding + prefilling:
-            tokens = slot.next_tokens()
-            if n + len(tokens) > self._capacity:
-                continue
-            position = len(slot.kv)
-            last = slot.decoding or position + len(tokens) == len(slot.prompt)
-            for i, token in enumerate(tokens):
-                batch.token[n] = token
-                batch.pos[n] = position + i
-                batch.n_seq_id[n] = 1
-                batch.seq_id[n][0] = slot.index
-                batch.logits[n] = last and i == len(tokens) - 1
-                n += 1
-            planned.append((slot, len(tokens), n - 1 if last else -1))
-        batch.n_tokens = n
-        return planned
+    def _cut(self, slot: Slot, keep: int) -> None:
+        """Keep so many tokens of a slot's KV, or none where the model cannot forget a part."""
+        if not self._api.llama_memory_seq_rm(self._memory, slot.index, keep, -1):
+            self._api.llama_memory_seq_rm(self._memory, slot.index, -1, -1)
+            keep = 0
+        del slot.kv[keep:]
 
-    def _after(self, slot: _Slot, count: int, row: int, seconds: float) -> list[Output]:
-        """What came of a slot's share of the batch."""
+    def _take_over(self, slot: Slot) -> None:
+        """What another slot has of a slot's prompt and it has not."""
+        others = [other for other in self._slots if other is not slot] if self._cuttable else []
+        giver = max(others, key=lambda other: other.has(slot.prompt), default=slot)
+        have, had = giver.has(slot.prompt), len(slot.kv)
+        if have > had:
+            self._cut(slot, 0)
+            self._api.llama_memory_seq_cp(self._memory, giver.index, slot.index, 0, have)
+            slot.kv = slot.prompt.ids[:have]
+            slot.cached += have - had
+
+    def _fill(self) -> list[_Share]:
+        """Fill the batch: with the oldest prompt, or else with every slot's reply. Who has what of it."""
+        turns = [slot for slot in self._slots if slot.decoding]
+        room = self._copy_ahead + 1 - len(turns)
+        if prefilling := [slot for slot in self._slots if slot.prefilling]:
+            turns, room = [min(prefilling, key=lambda slot: slot.turn)], 0
+            self._take_over(turns[0])
+        shares: list[_Share] = []
+        self._batch.n_tokens = 0
+        for slot in turns:
+            tokens = slot.pending()
+            if self._batch.n_tokens + len(tokens) > self._capacity:
+                continue
+            completed = slot.completed_by(tokens)
+            guess = slot.guess(room) if completed and self._cuttable else []
+            room -= len(guess)
+            row = self._add(slot, tokens + guess, logits=len(guess) + 1 if completed else 0)
+            shares.append(_Share(slot, tokens, guess, row))
+        return shares
+
+    def _add(self, slot: Slot, tokens: list[int], logits: int) -> int:
+        """Add tokens to the batch, the last `logits` of them with logits; the first such row, or -1."""
+        batch, first = self._batch, self._batch.n_tokens
+        for i, token in enumerate(tokens):
+            row = first + i
+            batch.token[row] = token
+            batch.pos[row] = len(slot.kv) + i
+            batch.n_seq_id[row] = 1
+            batch.seq_id[row][0] = slot.index
+            batch.logits[row] = i >= len(tokens) - logits
+        batch.n_tokens += len(tokens)
+        return batch.n_tokens - logits if logits else -1
+
+    def _after(self, share: _Share, seconds: float) -> list[Output]:
+        """What came of a slot's share of the batch. seconds: of one token of it."""
+        slot, tokens, guess, row = share
         outputs: list[Output] = []
-        slot.kv += slot.next_tokens()
+        slot.kv += tokens + guess
+        slot.drafted += len(guess)
         if slot.decoding:
-            slot.decode_seconds += seconds
+            slot.decode_seconds += seconds * (len(tokens) + len(guess))
         else:
-            slot.prefill_seconds += seconds
-            outputs.append(Prefill(slot.ticket, len(slot.kv), len(slot.prompt)))
+            slot.prefill_seconds += seconds * len(tokens)
+            outputs.append(Prefill(slot.ticket, len(slot.kv), len(slot.prompt.ids)))
         if row < 0:
             return outputs
-        token: int = self._api.llama_sampler_sample(slot.sampler, self._context, row)
-        if self._model.vocabulary.ends(token):
-            return outputs + self._finish(slot, "stop")
-        slot.reply.append(token)
-        if text := slot.decoder.decode(self._model.vocabulary.piece(token)):
-            slot.text += text
-            outputs.append(Decoded(slot.ticket, text))
-        if len(slot.reply) >= slot.max_tokens:
-            outputs += self._finish(slot, "length")
+        for i, expected in enumerate([*guess, None]):
+            token: int = self._api.llama_sampler_sample(slot.sampler, self._context, row + i)
+            if self._model.vocabulary.ends(token):
+                return outputs + self._finish(slot, "stop")
+            slot.reply.append(token)
+            slot.copying.extend(token)
+            slot.accepted += token == expected
+            if text := slot.decoder.decode(self._model.vocabulary.piece(token)):
+                slot.text += text
+                outputs.append(Decoded(slot.ticket, text))
+            if len(slot.reply) >= slot.max_tokens:
+                return outputs + self._finish(slot, "length")
+            if token != expected:
+                break
+        # The last token said has no KV yet; what was guessed after a wrong guess must not have any.
+        said = len(slot.prompt.ids) + len(slot.reply) - 1
+        if len(slot.kv) > said:
+            self._cut(slot, said)
+            if not slot.kv:  # it is computed again; let it be the last time
+                self._cuttable = False
         return outputs
 
-    def _finish(self, slot: _Slot, finish: Finish) -> list[Output]:
+    def _finish(self, slot: Slot, finish: Finish) -> list[Output]:
         outputs: list[Output] = []
         if rest := slot.decoder.decode(b"", final=True):
             slot.text += rest
             outputs.append(Decoded(slot.ticket, rest))
-        counts = Counts(
-            len(slot.prompt), slot.cached, len(slot.reply), slot.prefill_seconds, slot.decode_seconds
-        )
-        outputs.append(Done(slot.ticket, Reply(slot.text, finish, counts)))
+        outputs.append(Done(slot.ticket, Reply(slot.text, finish, slot.counts())))
         self._stops.pop(slot.ticket, None)
         slot.end(self._api)
         return outputs
@@ -263,8 +338,8 @@ class LlamaEngine:
                 outputs += self._finish(slot, "cancelled")
             slot.kv.clear()
         while self._queue:
-            ticket, _, prompt, _ = self._queue.popleft()
-            outputs.append(Done(ticket, Reply("", "cancelled", Counts(len(prompt)))))
+            ticket, _, prompt = self._queue.popleft()
+            outputs.append(Done(ticket, Reply("", "cancelled", Counts(len(prompt.ids)))))
         return outputs
 
     def _fail(self, code: int) -> None:
@@ -275,84 +350,6 @@ class LlamaEngine:
         raise EngineFailed(
             f"llama.cpp failed while reading (code {code}): {self._model.lib.last_error()}".rstrip(": ")
         )
-
-
-class _Slot:
-    """One sequence of the KV cache, and the request that has it."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.ticket = -1
-        self.kv: list[int] = []
-        self.prompt: list[int] = []
-        self.borders: list[int] = []
-        """Where the batches of its prompt end, in tokens."""
-        self.reply: list[int] = []
-        self.text = ""
-        self.max_tokens = 0
-        self.cached = 0
-        self.prefill_seconds = self.decode_seconds = 0.0
-        self.sampler: Any = None
-        self.decoder: Any = None
-
-    @property
-    def busy(self) -> bool:
-        return self.ticket >= 0
-
-    @property
-    def decoding(self) -> bool:
-        return bool(self.reply)
-
-    def next_tokens(self) -> list[int]:
-        """What the next batch holds of this slot: the last reply token, or the prompt up to a border."""
-        if self.reply:
-            return self.reply[-1:]
-        return self.prompt[len(self.kv) : next(border for border in self.borders if border > len(self.kv))]
-
-    def reusable(self, prompt: list[int], borders: list[int]) -> int:
-        """Tokens of the KV that a prompt can keep: whole batches of the last prompt, and never all of it."""
-        limit = min(len(self.kv), len(self.prompt), len(prompt) - 1)
-        same = next((i for i in range(limit) if self.prompt[i] != prompt[i]), limit)
-        keep = 0
-        for mine, wanted in zip(self.borders, borders, strict=False):
-            if mine != wanted or mine > same:
-                break
-            keep = mine
-        return keep
-
-    def begin(self, ticket: int, request: Request, prompt: list[int], borders: list[int], keep: int) -> None:
-        self.ticket, self.prompt, self.borders, self.cached = ticket, prompt, borders, keep
-        self.max_tokens = request.max_tokens
-        del self.kv[keep:]
-        self.reply, self.text = [], ""
-        self.prefill_seconds = self.decode_seconds = 0.0
-
-    def end(self, api: Any) -> None:
-        self.ticket = -1
-        self.reply = []
-        self.free_sampler(api)
-
-    def free_sampler(self, api: Any) -> None:
-        if self.sampler:
-            api.llama_sampler_free(self.sampler)
-            self.sampler = None
-
-
-def _sampler(api: Any, sampling: Sampling) -> Any:
-    """llama.cpp's own sampler chain for these settings."""
-    params = api.llama_sampler_chain_default_params()
-    params.no_perf = True
-    chain = api.llama_sampler_chain_init(params)
-    if sampling.temperature <= 0:
-        api.llama_sampler_chain_add(chain, api.llama_sampler_init_greedy())
-        return chain
-    if sampling.top_k:
-        api.llama_sampler_chain_add(chain, api.llama_sampler_init_top_k(sampling.top_k))
-    if sampling.top_p < 1:
-        api.llama_sampler_chain_add(chain, api.llama_sampler_init_top_p(sampling.top_p, 1))
-    api.llama_sampler_chain_add(chain, api.llama_sampler_init_temp(sampling.temperature))
-    api.llama_sampler_chain_add(chain, api.llama_sampler_init_dist(sampling.seed))
-    return chain
 
 
 def _c_library() -> Any:

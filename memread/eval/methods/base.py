@@ -207,10 +207,4 @@ class Talk:
 
 
 def _minus(after: Counts, before: Counts) -> Counts:
-    return Counts(
-        after.prompt_tokens - before.prompt_tokens,
-        after.cached_tokens - before.cached_tokens,
-        after.reply_tokens - before.reply_tokens,
-        after.prefill_seconds - before.prefill_seconds,
-        after.decode_seconds - before.decode_seconds,
-    )
+    return Counts(*(getattr(after, name) - getattr(before, name) for name in Counts.__struct_fields__))
