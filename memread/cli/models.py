@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memread.cli import pull
+from memread.cli import model_info, pull
 from memread.cli.errors import note
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ app = typer.Typer(
     help="The models on this machine; get more.", invoke_without_command=True, rich_markup_mode=None
 )
 app.command()(pull.pull)
+app.command()(model_info.info)
 
 
 @app.callback()

@@ -21,7 +21,11 @@ def weights_digest(path: Path, cache: Path | None = None) -> str:
     cache: a file that remembers digests by path, size, time and inode, since gigabytes take seconds. Where
     it cannot be read or written, nothing is lost but time. Raises ModelMissing.
     """
-    digests = [file_digest(file, cache) for file in gguf.shards(path)]
+    return _of_all([file_digest(file, cache) for file in gguf.shards(path)])
+
+
+def _of_all(digests: list[str]) -> str:
+    """Of a split model: of its files' digests."""
     if len(digests) == 1:
         return digests[0]
     return "sha256:" + hashlib.sha256("\n".join(digests).encode()).hexdigest()
@@ -37,6 +41,15 @@ def file_digest(path: Path, cache: Path | None = None) -> str:
     if known is None:
         remember(path, digest, cache)
     return digest
+
+
+def known_digest(path: Path, cache: Path | None) -> str:
+    """The hash of a model if it is remembered, else "": nothing is read but the cache."""
+    remembered = _remembered(cache)
+    try:
+        return _of_all([remembered[_key(file)] for file in gguf.shards(path)])
+    except (OSError, KeyError, ModelMissing):
+        return ""
 
 
 def remember(path: Path, digest: str, cache: Path | None) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from memread import config
 from tests.cli.conftest import Memread, log
+from tests.fixtures.gguf_model import write_tiny_gguf
 from tests.registry.test_stores import manifest, ollama
 
 
@@ -84,3 +85,42 @@ def test_a_damaged_catalogue(memread: Memread, env: dict[str, str]) -> None:
     assert ended.code == 20 and "catalogue.json" in ended.err and "Remove it" in ended.err
     memread.write("a.txt", log(2))
     assert memread("ask", "a.txt", "why?").code == 0
+
+
+def test_info(memread: Memread, home: Path) -> None:
+    ended = memread("models", "info")
+    assert ended.code == 0, ended.err
+    for said in (
+        "llama: 2 layers, width 64, 4 heads, 2 KV heads",
+        "F16",
+        "8,192 tokens",
+        "default",
+        "it fits",
+    ):
+        assert said in ended.out, said
+    assert "not known before a first reading" in ended.out
+    told = json.loads(memread("models", "info", "--json").out)
+    # 2 bytes × 2 (keys, values) × 2 layers × 2 heads × 16 numbers
+    assert told["kv_bytes_per_token"] == 256
+    assert told["memory_needed"] == told["bytes"] + told["context"] * 256
+    assert told["reply_begins"] == "<|im_end|>\n<|im_start|>assistant\n" and told["problem"] == ""
+    assert 0 < told["context_that_fits"] <= told["trained_context"] == 8192
+    memread.write("a.txt", log(4))
+    memread("ask", "a.txt", "why?")
+    assert json.loads(memread("models", "info", "--json").out)["speed_tokens_per_second"] > 0
+    assert "tokens/s in readings so far" in memread("models", "info").out
+
+
+def test_info_tells_what_will_not_work(memread: Memread) -> None:
+    write_tiny_gguf(memread.folder / "m.gguf", chat_template="{{ nope(")
+    ended = memread("models", "info", "./m.gguf")
+    assert ended.code == 0 and "chat template cannot be rendered" in ended.out
+    write_tiny_gguf(memread.folder / "s.gguf", context=128)
+    assert "needs a context of" in memread("models", "info", "./s.gguf").out
+    thinking = "{{ messages[0].content }}{% if enable_thinking is false %}<think></think>{% endif %}"
+    write_tiny_gguf(memread.folder / "t.gguf", chat_template=thinking, name="Qwen3 1.7B")
+    ended = memread("models", "info", "./t.gguf")
+    assert "(thinking is off)" in ended.out and "qwen3-1.7b: segments" in ended.out
+    assert ended.err.count("Not verified:") == 3
+    assert memread("models", "info", "./none.gguf").code == 13
+    assert memread("models", "info", "--profile", "nobody").code == 20
