@@ -153,11 +153,11 @@ def ask(
         asked = given or ([resolved.question] if resolved.question is not None else [])
         if not all(each.strip() for each in asked):  # such as "$QUESTION" that was never set
             raise UsageError("the question is empty", "Leave it out for a summary.")
-        task, engine = stack.enter_context(
+        task, reader = stack.enter_context(
             prepared(config, resolved, asked, selection=selection, password=password, verbose=verbose)
         )
         journal = _journal(config, stack)
-        reading = Reading(task, engine, journal, fresh=fresh)
+        reading = Reading(task, reader, journal, fresh=fresh)
         view = choose_view(
             quiet=quiet,
             json=json,
