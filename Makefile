@@ -30,7 +30,7 @@ $(VENV)/.installed: pyproject.toml $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable ".[tiny,eval,formats]" --group test
+	$(BIN)/python -m pip install --quiet --editable ".[tiny,eval,formats,llm,mcp]" --group test
 	@touch $@
 
 picture: $(VENV)/.installed  ## The README's picture, from a real reading (some minutes).

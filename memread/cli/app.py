@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from memread import __version__
-from memread.cli import ask, config, doctor, eval, models, runs, stat, text, train
+from memread.cli import ask, config, doctor, eval, mcp, models, runs, stat, text, train
 from memread.cli.errors import complain, note
 from memread.cli.inputs import Command
 from memread.errors import INTERRUPTED, MemreadError
@@ -56,6 +56,7 @@ app.command(cls=Command)(stat.stat)
 app.command(cls=Command)(text.text)
 app.add_typer(models.app, name="models")
 app.command()(doctor.doctor)
+app.command(cls=Command)(mcp.mcp)
 app.command()(config.config)
 app.add_typer(runs.app, name="runs")
 app.add_typer(eval.app, name="eval")

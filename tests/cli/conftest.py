@@ -16,7 +16,6 @@ import msgspec
 import pytest
 
 from memread import events
-from tests.fixtures.gguf_model import write_tiny_gguf
 
 ALICE = Path(__file__).resolve().parents[2] / "examples" / "alice.epub"
 DEADLINE = 60
@@ -232,9 +231,3 @@ def memread(home: Path, tmp_path: Path, tiny_gguf: Path) -> Iterator[Memread]:
     found = Memread(tmp_path, tiny_gguf)
     yield found
     found.close()
-
-
-@pytest.fixture(scope="session")
-def slow_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model that never ends a reply by itself: for what happens in the middle of one."""
-    return write_tiny_gguf(tmp_path_factory.mktemp("models") / "slow.gguf", ends=-99.0)

@@ -1,0 +1,45 @@
+"""`memread mcp`: an MCP server on standard input and output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memread.errors import ConfigError, FileMissing
+
+
+def mcp(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="The folders whose documents may be read; without any, the current one.",
+            metavar="[FOLDER...]",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="A model's name or a .gguf file.", show_default=False)
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="A profile's name or a .toml file.", show_default=False)
+    ] = None,
+) -> None:
+    """Serve the tool `ask_document` to programs that speak MCP, on standard input and output.
+
+    It reads documents in the given folders only, one at a time, and leaves no record of them.
+    """
+    try:
+        from memread.integrations.mcp import server
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the MCP server needs a package that is not installed ({error.name})",
+            'Install it with: pip install "memread[mcp]"',
+        ) from error
+    chosen = folders or [Path()]
+    for folder in chosen:
+        if not folder.is_dir():
+            raise FileMissing(f"{folder}: there is no such folder")
+    given = {"model": model, "profile": profile}
+    server(chosen, {name: value for name, value in given.items() if value is not None}).run("stdio")
