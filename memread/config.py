@@ -237,6 +237,9 @@ SETTINGS: Final = (
     ),
     Setting("data_dir", None, "a folder", "Where models and the journal are kept.", _path),
     Setting("journal", True, "true or false", "Record readings, so that they can be resumed.", _switch),
+    Setting(
+        "evidence", True, "true or false", "Print under an answer what in the text speaks for it.", _switch
+    ),
 )
 _FIELDS: Final = {"models.path": "extra_folders"}
 """Fields of Config that are not called as the last part of their setting's name."""
@@ -268,6 +271,7 @@ class Config(msgspec.Struct, frozen=True):
     extra_folders: tuple[Path, ...]
     data_dir: Path
     journal: bool
+    evidence: bool
     origins: dict[str, str]
     warnings: tuple[str, ...] = ()
     """Such as a variable that sets nothing. For standard error."""
@@ -367,6 +371,7 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
         extra_folders=values["models.path"],
         data_dir=values["data_dir"] or default_data_dir(),
         journal=values["journal"],
+        evidence=values["evidence"],
         origins={name: origin for name, (_, origin) in settled.items()},
         warnings=warnings,
     )

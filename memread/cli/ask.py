@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from memread.events import Event
     from memread.journal import Journal
     from memread.reading import Reading
-    from memread.types import Answer
+    from memread.types import Answer, DocumentInfo
     from memread.views.base import Routed
 
 
@@ -65,6 +66,9 @@ def ask(
         bool, typer.Option("--events", help="Print every event as a line of JSON, as it happens.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress; warnings only.")] = False,
+    no_evidence: Annotated[
+        bool, typer.Option("--no-evidence", help="Do not print what in the text speaks for the answer.")
+    ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over, even if the same reading was interrupted before.")
     ] = False,
@@ -142,6 +146,7 @@ def ask(
             "sampling.top_p": top_p,
             "sampling.seed": seed,
             "journal": False if no_journal else None,
+            "evidence": False if no_evidence else None,
         }
     )
     for warning in config.warnings:
@@ -166,7 +171,9 @@ def ask(
             questions=len(task.questions),
         )
         ended = stack.enter_context(_Watched(reading, view)).run()
-    _end(ended, asked, plain=not (json or events))
+    plain = not (json or events)
+    show = partial(_evidence, documents=task.documents) if plain and config.evidence and not quiet else None
+    _end(ended, asked, plain=plain, evidence=show)
 
 
 def _questions(given: list[str] | None, file: Path | None) -> list[str] | None:
@@ -245,8 +252,14 @@ def _journal(config: Config, stack: ExitStack) -> Journal | None:
         return None
 
 
-def _end(ended: Sequence[Event], questions: Sequence[str], *, plain: bool) -> None:
-    """Print the answers, and exit with the code of how it ended."""
+def _end(
+    ended: Sequence[Event],
+    questions: Sequence[str],
+    *,
+    plain: bool,
+    evidence: Callable[[Sequence[Answer], Sequence[str]], None] | None,
+) -> None:
+    """Print the answers, and exit with the code of how it ended. evidence: prints what there is for them."""
     from memread.events import Answered, Failed
 
     answers = [event.answer for event in ended if isinstance(event, Answered)]
@@ -254,11 +267,26 @@ def _end(ended: Sequence[Event], questions: Sequence[str], *, plain: bool) -> No
         sys.stdout.writelines(printable(answer.text) + "\n" for answer in answers if answer.text)
     elif plain and answers:
         sys.stdout.write("\n".join(_answered(*each) for each in zip(questions, answers, strict=False)))
+    if evidence is not None:
+        evidence(answers, questions)
     for event in ended:
         if isinstance(event, Failed):
             raise by_name(event.error, event.message, event.hint)
     if not all(answer.coverage.complete for answer in answers):
         raise typer.Exit(INTERRUPTED)
+
+
+def _evidence(answers: Sequence[Answer], questions: Sequence[str], documents: Sequence[DocumentInfo]) -> None:
+    """Under the answers, but on standard error: a file that they are written to holds them alone."""
+    from memread.views import evidence
+
+    sys.stdout.flush()  # the answer is to stand above it on a terminal
+    for at, answer in enumerate(answers):
+        of = f"{one_line(questions[at])}\n" if len(answers) > 1 else ""
+        more = "memread runs show ID --evidence"
+        found = evidence.lines(answer.evidence, documents, more=more)
+        if found:
+            note("\n" + of + "\n".join(found))
 
 
 def _answered(question: str, answer: Answer) -> str:

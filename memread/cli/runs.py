@@ -11,6 +11,7 @@ from memread.cli.errors import note
 from memread.errors import JournalError
 
 if TYPE_CHECKING:
+    from memread.events import Event
     from memread.journal import Journal
 
 app = typer.Typer(help="The readings that were recorded.", invoke_without_command=True, rich_markup_mode=None)
@@ -58,6 +59,9 @@ def show(
         bool, typer.Option("--memory", help="Each memory as it was after each segment, and where that was.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="The JSON object that `ask --json` printed.")] = False,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="What in the text speaks for the answer and the memory.")
+    ] = False,
     events: Annotated[
         bool, typer.Option("--events", help="The recorded events, a line of JSON each.")
     ] = False,
@@ -72,10 +76,26 @@ def show(
     if json:
         write(sys.stdout, result(recorded))
         return
+    if evidence:
+        _show_evidence(recorded)
+        return
     view = EventsView if events else MemoriesView if memory else RecordView
     with view(sys.stdout) as shown:
         for event in recorded:
             shown.show(event)
+
+
+def _show_evidence(recorded: list[Event]) -> None:
+    from memread.events import Answered, RunStarted
+    from memread.views.evidence import lines
+
+    started = next(event for event in recorded if isinstance(event, RunStarted))
+    answers = [event.answer for event in recorded if isinstance(event, Answered)]
+    found = lines(answers[-1].evidence, started.documents, memory=None) if answers else []
+    for line in found:
+        typer.echo(line)
+    if not found:
+        note("No evidence was recorded for this reading." if answers else "This reading has no answer yet.")
 
 
 @app.command()

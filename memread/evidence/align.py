@@ -26,7 +26,7 @@ ANCHORS = 512
 """Places in a text from which a statement is looked for, at most."""
 WINDOWS = 4
 """The most promising places, which are aligned."""
-_NEAR = 0.5
+_NEAR = 0.3
 """From this score on a passage is worth showing for a statement that it does not verify."""
 _BEFORE = 6
 """Words before the first one in common, in its sentence, that can deny it."""

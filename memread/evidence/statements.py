@@ -13,6 +13,7 @@ _ABBREVIATED = regex.compile(
     r"(?<![\p{L}\p{N}])(?:\p{Lu}|Mr|Mrs|Ms|Messrs|Dr|Prof|St|Sr|Jr|Capt|Col|Gen|Lt|Sgt|Rev|Hon|No|Nos|Vol"
     r"|Ch|Fig|vs|cf|ca|pp?|e\.g|i\.e|[Nn]r|Hr|Fr|Bd|M|Mme|Mlle)\.\Z"
 )
+_PARTS = regex.compile(r"(?<=[;；؛])\s+|(?<=；)")
 _LETTER = regex.compile(r"[\p{L}\p{N}]")
 _LIST_SIGN = regex.compile(r"\s*(?:[-*•‣▪◦–—>#]+|\(?(?:\d{1,3}|\p{Ll})[.)])(?=\s)\s*|\s*(?=\S)")
 
@@ -30,11 +31,15 @@ def sentences(line: str) -> list[str]:
 
 
 def statements(text: str) -> list[str]:
-    """The sentences and list items of `text`, without list signs; headings state nothing and are left out."""
+    """The sentences and list items of `text`, without list signs; headings state nothing and are left out.
+
+    What a semicolon parts are two statements.
+    """
     found: list[str] = []
     for line in text.splitlines():
         item = line[_LIST_SIGN.match(line).end() :] if line.strip() else ""  # type: ignore[union-attr]
-        found += filter(_states, sentences(item))
+        for sentence in sentences(item):
+            found += filter(_states, _PARTS.split(sentence))
     return found
 
 

@@ -8,6 +8,7 @@ from memread.events import (
     Answered,
     AnswerStarted,
     Event,
+    EvidenceFound,
     MemoryUpdated,
     Piece,
     Prefilled,
@@ -15,6 +16,7 @@ from memread.events import (
     RunStarted,
     SegmentStarted,
 )
+from memread.evidence import Tracer
 from memread.types import (
     Answer,
     Budget,
@@ -23,6 +25,7 @@ from memread.types import (
     DocumentInfo,
     EngineInfo,
     Locator,
+    Segment,
     SegmentInfo,
     Skipped,
     Span,
@@ -72,6 +75,33 @@ _MEMORIES: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     ("Merry Christmas", 150, (_SPLEEN, _WHALE, _PRINCE, _FRIENDS, _CHOICE, _AHAB, _ELIJAH, _SAIL)),
 )
 _LAST_PAGE = 150
+# Of each of those segments a few sentences of the book, by page: what evidence is found in.
+_PASSAGES: tuple[tuple[tuple[int, str], ...], ...] = (
+    (
+        (1, "Having little or no money in my purse, and nothing particular to interest me on shore, I "),
+        (1, "thought I would sail about a little. It is a way I have of driving off the spleen. "),
+        (2, "Whenever it is a damp, drizzly November in my soul, I account it high time to get to sea "),
+        (2, "as soon as I can. This is my substitute for pistol and ball. "),
+        (5, "No, when I go to sea, I go as a simple sailor. "),
+    ),
+    (
+        (9, "Chief among these motives was the overwhelming idea of the great whale himself. "),
+        (14, "In New Bedford there was a swinging sign, and these words underneath: The Spouter-Inn. "),
+    ),
+    (
+        (55, "He pressed his forehead against mine, and said that we were bosom friends. "),
+        (56, "He drew out some thirty dollars in silver and pushed half of them towards me. "),
+    ),
+    ((60, "Queequeg was a native of Kokovoko, an island far away to the West and South. "),),
+    (
+        (74, "Old Captain Peleg was one of the principal owners of the Pequod, with Captain Bildad. "),
+        (92, "Captain Ahab lost a leg to a whale on his last voyage. "),
+    ),
+    (
+        (102, "A ragged stranger, Elijah, warned them of Ahab. "),
+        (150, "They did not sail before Christmas Day. "),
+    ),
+)
 _ANSWER = (
     "He goes to sea to drive off the spleen, as a \\boxed{substitute for pistol and ball; "
     "Queequeg, the harpooneer with whom he shares a bed at the Spouter-Inn, becomes his bosom friend}."
@@ -88,7 +118,7 @@ _ENGINE = EngineInfo(
 def canned(segments: int | None = None) -> Iterator[Event]:
     """The events of a reading that ends with an answer. `segments`: stop after so many, without one."""
     yield RunStarted("7Q3KX", QUESTION, (_DOCUMENT,), _ENGINE, "memagent-7b", Budget(), True, memory=_START)
-    page, total = 1, Counts()
+    page, total, tracer = 1, Counts(), Tracer(_START)
     for index, (chapter, last, sentences) in enumerate(_MEMORIES[:segments]):
         memory = " ".join(sentences)
         span = Span(
@@ -109,6 +139,7 @@ def canned(segments: int | None = None) -> Iterator[Event]:
         counts = Counts(_PROMPT, 212, len(memory) // 5, 2.1, 1.9)
         total += counts
         yield MemoryUpdated(info, memory, "updated", counts)
+        yield EvidenceFound(index, tracer.update(_segment(info, _PASSAGES[index]), memory))
     if segments is not None and segments < len(_MEMORIES):
         return
     final = memory
@@ -117,7 +148,15 @@ def canned(segments: int | None = None) -> Iterator[Event]:
     yield from _pieces(_ANSWER)
     coverage = Coverage(6, 29_928, True, 1.0, span, skipped=1)
     boxed = _ANSWER[_ANSWER.index("{") + 1 : _ANSWER.rindex("}")]
-    yield Answered(Answer(boxed, True, _ANSWER, final, coverage, total))
+    yield Answered(Answer(boxed, True, _ANSWER, final, coverage, total, tracer.evidence(boxed, QUESTION)))
+
+
+def _segment(info: SegmentInfo, passages: tuple[tuple[int, str], ...]) -> Segment:
+    text, places = "", []
+    for page, passage in passages:
+        places.append((len(text), Locator(page=str(page), page_number=page, chapter=info.span.end.chapter)))
+        text += passage
+    return Segment(info, text, tuple(places))
 
 
 def _prefill(total: int, batch: int = 512) -> Iterator[Event]:

@@ -21,7 +21,7 @@ from memread.events import (
     RunStarted,
     to_dict,
 )
-from memread.types import Counts, Skipped, Span
+from memread.types import Claim, Counts, Evidence, Skipped, Span
 from memread.views.base import Clock, Closing
 
 VERSION = 1
@@ -142,6 +142,7 @@ def result(events: Iterable[Event], *, seconds: float | None = None) -> dict[str
         "raw": answer.raw if answer else None,
         "memory": memory,
         "documents": [msgspec.to_builtins(document) for document in documents],
+        "evidence": _evidence(answer.evidence) if answer and answer.evidence else None,
         "coverage": _coverage(answered, updates, skipped, rejected),
         "sources": [
             {"segment": update.segment.index, **_span(update.segment.span), "digest": update.segment.digest}
@@ -189,6 +190,26 @@ def _coverage(
         for part in skipped
     ]
     return known
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "answer": [_claim(claim) for claim in evidence.answer],
+        "memory": [_claim(claim) for claim in evidence.memory],
+    }
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    """`segment` is null for a statement of the answer that nothing speaks for; see `types.Claim`."""
+    return {
+        "statement": claim.statement,
+        "verified": claim.verified,
+        "quote": claim.quote or None,
+        "place": _span(claim.span) if claim.span else None,
+        "segment": claim.segment if claim.segment >= 0 else None,
+        "score": claim.score,
+        "missing": list(claim.missing),
+    }
 
 
 def _span(span: Span) -> dict[str, Any]:

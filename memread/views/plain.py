@@ -21,7 +21,7 @@ from memread.events import (
     Stopping,
 )
 from memread.types import Skipped
-from memread.views import diff, summary, words
+from memread.views import diff, evidence, summary, words
 from memread.views.base import Clock, Closing, assert_never, numbered, write_line
 from memread.views.reading import Reading
 
@@ -197,6 +197,11 @@ class RecordView(_AtTheEnd):
             self._fact("Error", "\n".join(summary.failure(reading)).removeprefix("error: "))
         if reading.answer is not None:
             self._fact("Answer", words.shown(reading.answer.text) or "(none)")
+            found = reading.answer.evidence
+            if found is not None and found.answer:
+                run = words.line(reading.started.run, 80)
+                said = f"{evidence.summed(found.answer)}; see them: memread runs show {run} --evidence"
+                self._fact("Evidence", said)
 
     def _fact(self, name: str, text: str) -> None:
         for at, line in enumerate(text.splitlines() or [""]):

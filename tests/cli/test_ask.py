@@ -32,13 +32,24 @@ def book(path: Path) -> str:
 
 
 def test_the_answer_alone_is_on_standard_output(memread: Memread) -> None:
-    ended = memread("ask", memread.write("a.txt", log(12)), QUESTION)
+    ended = memread("ask", memread.write("a.txt", log(12)), QUESTION, "--no-evidence")
     assert ended.code == 0
     shown = memread("runs", "show", run_of(ended.err), "--json").json
     assert ended.out == printable(str(shown["answer"])) + "\n"
     assert shown["question"] == QUESTION
     assert "Reading " in ended.err and "Read " in ended.err
     assert ended.out.strip() not in ended.err
+
+
+def test_the_evidence_is_on_standard_error_and_in_the_journal(memread: Memread) -> None:
+    ended = memread("ask", memread.write("a.txt", log(12)), QUESTION)
+    assert "Evidence for the answer: " in ended.err and "Evidence" not in ended.out
+    run = run_of(ended.err)
+    shown = memread("runs", "show", run, "--evidence")
+    assert shown.code == 0 and shown.out.startswith("Evidence for the answer: ")
+    found = memread("runs", "show", run, "--json").json["evidence"]
+    assert isinstance(found, dict) and found["answer"]
+    assert {"statement", "verified", "quote", "place", "segment"} <= set(found["answer"][0])
 
 
 def run_of(err: str) -> str:

@@ -133,7 +133,7 @@ MOMENTS: dict[str, Moment] = {
     "prompt": (book, Prefilled, 5, 0),
     "writing": (book, SegmentStarted, 3, 60),
     "rejected": (book, ReplyRejected, 1, 30),
-    "revised": (book, MemoryUpdated, 4, 3),
+    "revised": (book, MemoryUpdated, 4, 4),
     "answering": (book, AnswerStarted, 1, 20),
     "answered": (book, Answered, 1, 0),
     "stream": (stream, ReplyRejected, 2, 1),

@@ -118,6 +118,7 @@ def test_record() -> None:
         "           1 page skipped: p. 41 (no text layer).\n"
         "Answer     substitute for pistol and ball; Queequeg, the harpooneer with whom he shares a bed at "
         "the Spouter-Inn, becomes his bosom friend\n"
+        "Evidence   1 of 2 statements verified; see them: memread runs show 7Q3KX --evidence\n"
     )
 
 
