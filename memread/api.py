@@ -262,7 +262,9 @@ def prepared(
         for document in documents:
             stack.callback(document.close)
         slots = min(len(questions), SLOTS) or 1
-        ready = stack.enter_context(engine_for(config, *questions, slots=slots, verbose=verbose))
+        ready = stack.enter_context(
+            engine_for(config, *questions, slots=slots, verbose=verbose, apart=config.worker)
+        )
         infos = tuple(document.info for document in documents)
         task = Task(
             documents=infos,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final, cast
 
 import regex
@@ -135,6 +136,44 @@ class BpeTokenizer:
             if token in text:
                 parts = [new for part in parts for new in _around(part, token, number)]
         return parts
+
+
+class LetterTokenizer:
+    """As memread's prompts are tokenized: the spelling of a user-defined token in a text is letters.
+
+    Implements protocols.Tokenizer; its counts are those of `engine.llamacpp.vocabulary.Vocabulary`.
+    """
+
+    def __init__(self, header: Header, tokenizer: BpeTokenizer) -> None:
+        self._tokenizer = tokenizer
+        types = header.array("tokenizer.ggml.token_type")
+        markup = [
+            token
+            for token, kind in zip(_strings(header, "tokenizer.ggml.tokens"), types, strict=False)
+            # Runs of spaces are user-defined tokens too in some vocabularies: those are no markup.
+            if kind == _USER_DEFINED and regex.fullmatch(r"[<\[].+[>\]]", token)
+        ]
+        markup.sort(key=len, reverse=True)
+        self._markup = regex.compile("|".join(map(regex.escape, markup))) if markup else None
+
+    def count(self, text: str) -> int:
+        return sum(self._tokenizer.count(piece) for piece in self._broken(text))
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text`; no special token is parsed or added."""
+        return [number for piece in self._broken(text) for number in self._tokenizer.encode(piece)]
+
+    def _broken(self, text: str) -> Iterator[str]:
+        cuts = [match.start() + 1 for match in self._markup.finditer(text)] if self._markup else []
+        for start, end in pairwise([0, *cuts, len(text)]):
+            if end > start:
+                yield text[start:end]
+
+
+def letter_tokenizer(header: Header) -> LetterTokenizer | None:
+    """See LetterTokenizer, `tokenizer`."""
+    found = tokenizer(header)
+    return LetterTokenizer(header, found) if found is not None else None
 
 
 def known() -> frozenset[str]:

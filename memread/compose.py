@@ -11,7 +11,7 @@ import msgspec
 from memread import planning, registry
 from memread.config import Config, digest_cache, profiles_dir
 from memread.profile import Profile
-from memread.protocols import Engine
+from memread.protocols import Engine, Tokenizer
 from memread.registry import InstalledModel
 
 if TYPE_CHECKING:
@@ -48,11 +48,14 @@ def _profile(config: Config, metadata: Mapping[str, object]) -> Profile:
 
 
 @contextmanager
-def engine_for(config: Config, *questions: str, slots: int = 1, verbose: bool = False) -> Iterator[Ready]:
+def engine_for(
+    config: Config, *questions: str, slots: int = 1, verbose: bool = False, apart: bool = False
+) -> Iterator[Ready]:
     """The engine that the settings name, loaded, with a context that fits the profile and all questions.
 
     questions: none, the profile's request for a summary. slots: requests at a time, each with a context of
-    its own. Raises ModelError, QuestionTooLong, OutOfMemory, ConfigError, EngineFailed, ServerError.
+    its own. apart: in a process of its own, whose crash is survived. Raises ModelError, QuestionTooLong,
+    OutOfMemory, ConfigError, EngineFailed, ServerError.
     """
     if config.url is not None:
         with connected(config) as connection:
@@ -61,18 +64,26 @@ def engine_for(config: Config, *questions: str, slots: int = 1, verbose: bool = 
     from memread.engine.llamacpp.engine import LlamaEngine, Settings
     from memread.engine.llamacpp.library import library
     from memread.engine.llamacpp.model import Model
+    from memread.engine.worker.engine import WorkerEngine, WorkerModel
 
     found = registry.find(config.model, config.model_folders)
     profile = chosen_profile(config, found)
-    library().verbose = verbose
+    layers = None if config.gpu_layers == "auto" else config.gpu_layers
     budget = profile.budget
-    with Model(
-        found.path,
-        gpu_layers=None if config.gpu_layers == "auto" else config.gpu_layers,
-        context=slots * max(budget.segment + 2 * budget.memory + budget.query, config.context),
-    ) as model:
-        longest = max(questions or (profile.wording.summary,), key=model.vocabulary.count)
-        fitted, context = planning.fit(profile, model.frame, model.vocabulary, longest, model.trained_context)
+    room = slots * max(budget.segment + 2 * budget.memory + budget.query, config.context)
+    with ExitStack() as stack:
+        model: Model | WorkerModel
+        if apart:
+            model = WorkerModel(found.path, gpu_layers=layers, context=room, verbose=verbose)
+        else:
+            library().verbose = verbose
+            model = Model(found.path, gpu_layers=layers, context=room)
+        stack.callback(model.close)
+        # A model in another process is loaded meanwhile.
+        digest = registry.weights_digest(found.path, digest_cache())
+        tokenizer = (_own_tokenizer(found) if apart else None) or model.vocabulary
+        longest = max(questions or (profile.wording.summary,), key=tokenizer.count)
+        fitted, context = planning.fit(profile, model.frame, tokenizer, longest, model.trained_context)
         notices: tuple[str, ...] = ()
         if fitted.budget.segment != budget.segment:
             shrunk = f"Segments are {fitted.budget.segment} tokens instead of {budget.segment}: "
@@ -86,13 +97,19 @@ def engine_for(config: Config, *questions: str, slots: int = 1, verbose: bool = 
             threads=config.threads,
             copy_ahead=config.copy_ahead,
         )
-        engine = LlamaEngine(
-            model, settings, name=found.name, digest=registry.weights_digest(found.path, digest_cache())
-        )
-        try:
-            yield Ready(engine, fitted, notices)
-        finally:
-            engine.close()
+        engine: Engine
+        if isinstance(model, WorkerModel):
+            engine = WorkerEngine(model, settings, name=found.name, digest=digest, tokenizer=tokenizer)
+        else:
+            engine = LlamaEngine(model, settings, name=found.name, digest=digest)
+        stack.callback(engine.close)
+        yield Ready(engine, fitted, notices)
+
+
+def _own_tokenizer(model: InstalledModel) -> Tokenizer | None:
+    from memread import bpe  # tiktoken takes a moment to import
+
+    return bpe.letter_tokenizer(model.header)
 
 
 @contextmanager

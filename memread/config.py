@@ -199,6 +199,13 @@ SETTINGS: Final = (
         _whole(0, 4096),
     ),
     Setting(
+        "engine.worker",
+        True,
+        "true or false",
+        "Run the model in a process of its own: when it crashes, the reading goes on.",
+        _switch,
+    ),
+    Setting(
         "budget.segment",
         None,
         "16 to 16777216",
@@ -262,6 +269,7 @@ class Config(msgspec.Struct, frozen=True):
     kv_type: str
     batch: int
     copy_ahead: int
+    worker: bool
     segment: int | None
     memory: int | None
     answer: int | None
@@ -362,6 +370,7 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
         kv_type=values["engine.kv_type"],
         batch=values["engine.batch"],
         copy_ahead=values["engine.copy_ahead"],
+        worker=values["engine.worker"],
         segment=values["budget.segment"],
         memory=values["budget.memory"],
         answer=values["budget.answer"],

@@ -13,13 +13,14 @@ from memread.events import (
     AnswerStarted,
     Event,
     MemoryUpdated,
+    Notice,
     Piece,
     Prefilled,
     SegmentStarted,
     Stopping,
 )
 from memread.loop import Flow
-from memread.protocols import Decoded, Done, Engine, Prefill
+from memread.protocols import Decoded, Done, Engine, Prefill, Restarted
 from memread.types import Reply, Request
 
 
@@ -58,6 +59,8 @@ def drive(
                     yield current.number, Piece(text)
                     if current.looping(text):
                         engine.stop(current.number, "loop")
+                case Restarted(_, message):
+                    yield current.number, Notice(message)
                 case Done(_, reply):
                     yield from current.advance(engine, current.said(reply))
                     if current.over:

@@ -16,7 +16,7 @@ class Tokenizer(Protocol):
         ...
 
 
-class Prefill(msgspec.Struct, frozen=True):
+class Prefill(msgspec.Struct, frozen=True, tag="prefill"):
     """`done` of `total` prompt tokens of a request are in the KV cache."""
 
     ticket: int
@@ -24,21 +24,29 @@ class Prefill(msgspec.Struct, frozen=True):
     total: int
 
 
-class Decoded(msgspec.Struct, frozen=True):
+class Decoded(msgspec.Struct, frozen=True, tag="decoded"):
     """More text of a reply."""
 
     ticket: int
     text: str
 
 
-class Done(msgspec.Struct, frozen=True):
+class Done(msgspec.Struct, frozen=True, tag="done"):
     """A reply is complete; nothing more comes for this ticket."""
 
     ticket: int
     reply: Reply
 
 
-Output = Prefill | Decoded | Done
+class Restarted(msgspec.Struct, frozen=True, tag="restarted"):
+    """The engine broke down and was started again; the reply goes on as if nothing had happened."""
+
+    ticket: int
+    message: str
+    """One line: what happened."""
+
+
+Output = Prefill | Decoded | Done | Restarted
 
 
 class Engine(Protocol):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import msgspec
 from memread.errors import DamagedDocument, by_name
 from memread.ingest.selection import Selection
 from memread.ingest.wire import Failed, Finished, Job, Lost, Message, Opened, Read
+from memread.spawn import end, how_it_ended, spawn
 from memread.types import DocumentInfo, Format, Locator, Passage, Skipped
 
 
@@ -88,7 +87,7 @@ class ChildDocument:
         self._closed.set()
         child = self._child
         if child is not None:
-            _end(child)
+            end(child)
             # A thread that waits for its output sees the end of it now, and closes it then.
             if not self._reading and child.stdout is not None:
                 child.stdout.close()
@@ -97,7 +96,7 @@ class ChildDocument:
             on_close()
 
     def _start(self) -> None:
-        child = _spawn()
+        child = spawn("memread.ingest.worker")
         self._child = child
         assert child.stdin is not None
         with contextlib.suppress(OSError):  # it has died already; what it did not say says so
@@ -126,49 +125,12 @@ class ChildDocument:
     def _crashed(self, child: subprocess.Popen[bytes], place: Locator | None) -> DamagedDocument:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(5)
-        code = child.returncode
-        how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
         where = f" after {place.label()}" if place is not None and place.label() else ""
         return DamagedDocument(
-            f"{self._job.name}: its reader crashed{where} ({how})",
+            f"{self._job.name}: its reader crashed{where} ({how_it_ended(child)})",
             "What was read up to there stays valid. Saving the document anew may help.",
         )
 
     def __del__(self) -> None:
         if hasattr(self, "_on_close"):
             self.close()
-
-
-def _spawn() -> subprocess.Popen[bytes]:
-    """Spawned, not forked; out of reach of the terminal's Ctrl-C and with nothing to say to it."""
-    # `-m` puts the working directory first on the path: it must be memread's own, not the user's.
-    home = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-m", "memread.ingest.worker"]
-    if sys.platform == "win32":
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=home,
-            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW,
-        )
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=home,
-        start_new_session=True,
-    )
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill it and close the pipe to it; the pipe from it belongs to whoever reads."""
-    with contextlib.suppress(OSError):
-        child.kill()
-    with contextlib.suppress(OSError):
-        if child.stdin is not None:
-            child.stdin.close()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(5)

@@ -8,8 +8,7 @@ token's spelling was read in its `src/llama-vocab.cpp`.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -53,7 +52,7 @@ class HeaderVocabulary:
 
     def __init__(self, header: Header) -> None:
         """Raises ModelUnloadable when the vocabulary is not one of those memread.bpe knows."""
-        tokenizer = bpe.tokenizer(header)
+        tokenizer = bpe.letter_tokenizer(header)
         if tokenizer is None:
             raise ModelUnloadable(
                 f"{header.path}: its tokenizer is not known without llama.cpp",
@@ -77,23 +76,19 @@ class HeaderVocabulary:
             if (number := header.number(f"tokenizer.ggml.{name}_token_id")) is not None
         ) | {number for number, token in enumerate(self._tokens) if token in _ENDS}
         self._special: dict[str, int] = {}
-        markup: list[str] = []
         for number, (token, kind) in enumerate(zip(self._tokens, self._types, strict=True)):
             if token and kind in (_UNKNOWN, _CONTROL, _USER_DEFINED):
                 self._special.setdefault(token, number)
-                if kind == _USER_DEFINED and regex.fullmatch(r"[<\[].+[>\]]", token):
-                    markup.append(token)
         self._splitter = regex.compile(f"({_any_of(self._special)})" if self._special else r"(?!)")
-        self._markup = regex.compile(_any_of(markup)) if markup else None
         letters = bpe._byte_letters()
         self._bytes = {letter: byte for byte, letter in enumerate(letters)}
 
     def count(self, text: str) -> int:
-        return sum(self._bpe.count(piece) for piece in self._pieces(text))
+        return self._bpe.count(text)
 
     def encode(self, text: str) -> list[int]:
         """The ids of `text`; no special token is parsed or added."""
-        return [token for piece in self._pieces(text) for token in self._bpe.encode(piece)]
+        return self._bpe.encode(text)
 
     def encode_prompt(self, parts: Iterable[Part]) -> list[int]:
         """The ids of a prompt: special tokens only where a marker part spells them."""
@@ -138,13 +133,6 @@ class HeaderVocabulary:
     @property
     def eos(self) -> str:
         return self.spelling(self._eos)
-
-    def _pieces(self, text: str) -> Iterator[str]:
-        """`text` cut inside every spelling of a user-defined token: in a document it is letters."""
-        cuts = [match.start() + 1 for match in self._markup.finditer(text)] if self._markup else []
-        for start, end in pairwise([0, *cuts, len(text)]):
-            if end > start:
-                yield text[start:end]
 
 
 def open_vocabulary(path: Path) -> tuple[PromptVocabulary, ChatFrame]:

@@ -195,6 +195,34 @@ def test_the_same_reading_twice_at_once(memread: Memread) -> None:
         assert running.end(5) == 143
 
 
+def test_the_process_with_the_model_is_killed(memread: Memread) -> None:
+    """Nothing is lost and nothing differs: it is started again, and that is said."""
+    memread.write("a.txt", log(60))
+    undisturbed = memread("ask", "a.txt", QUESTION, "--events", "--no-journal").events
+    running = memread.start("ask", "a.txt", QUESTION)
+    running.wait_for(done(3))
+    (child,) = running.children
+    os.kill(child, signal.SIGKILL)
+    assert running.end() == 0
+    assert memories(running.events) == memories(undisturbed)
+    assert answer(running.events) == answer(undisturbed)
+    said = [event.message for event in running.events if isinstance(event, events.Notice)]
+    assert any("crashed (signal SIGKILL" in message and "started again" in message for message in said)
+    assert "started again" in running.stderr
+
+
+def test_a_model_that_makes_llama_cpp_abort_ends_in_one_line(memread: Memread) -> None:
+    from tests.fixtures.gguf_model import restate, write_tiny_gguf
+
+    path = write_tiny_gguf(memread.folder / "aborts.gguf")
+    restate(path, "llama.attention.layer_norm_rms_epsilon", -1.0)
+    memread.write("a.txt", log(10))
+    ended = memread("ask", "a.txt", QUESTION, "--model", path, "--quiet")
+    assert ended.code == 18 and not ended.out
+    told = [line for line in ended.err.splitlines() if line.startswith("memread: ")]
+    assert len(told) == 1 and "GGML_ASSERT(eps >= 0" in told[0] and "Traceback" not in ended.err
+
+
 def test_no_process_is_left_behind(memread: Memread) -> None:
     """The child that reads a PDF ends with its parent, also when that is killed. (The PDF is larger than the
     pipe: the child is still at it.)"""

@@ -73,8 +73,19 @@ class _Share(NamedTuple):
 class LlamaEngine:
     """See protocols.Engine. One thread owns it; `interrupt` may come from any."""
 
-    def __init__(self, model: Model, settings: Settings, *, name: str, digest: str) -> None:
-        """Make the context. Raises ContextTooSmall, OutOfMemory, EngineFailed."""
+    def __init__(
+        self,
+        model: Model,
+        settings: Settings,
+        *,
+        name: str,
+        digest: str,
+        flag: ctypes.Array[ctypes.c_char] | None = None,
+    ) -> None:
+        """Make the context. flag: two zero bytes that another process sets the first of, to interrupt.
+
+        Raises ContextTooSmall, OutOfMemory, EngineFailed.
+        """
         self._model, self._api = model, model.lib.api
         threads = settings.threads or cpu_threads()
         self._settings = msgspec.structs.replace(settings, threads=threads)
@@ -115,7 +126,7 @@ class LlamaEngine:
         self._stops: dict[int, Finish] = {}
         # llama.cpp calls the abort callback hundreds of times a batch. A Python function would take the
         # interpreter's lock each time; C's strlen on this flag is 0 (go on) or 1 (stop) and takes none.
-        self._flag = ctypes.create_string_buffer(2)
+        self._flag = flag if flag is not None else ctypes.create_string_buffer(2)
         strlen = ctypes.cast(_c_library().strlen, api.ggml_abort_callback)
         api.llama_set_abort_callback(self._context, strlen, ctypes.cast(self._flag, ctypes.c_void_p))
         self._closing = threading.Lock()
