@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -194,3 +195,30 @@ def test_weights_are_told_as_they_are_known(found: Profile) -> None:
     sizes = sum(file.size for file in weights.files)
     assert found.memory_need > sizes + weights.kv_bytes * found.budget.segment
     assert found.digest == msgspec.structs.replace(found, weights=profile.Weights()).digest
+
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_the_example_in_the_documentation() -> None:
+    text = (DOCS / "profiles.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    found = profile.loads(example, "my.toml")
+    assert found.matches({"general.name": "My Model"}) and found.budget.segment == 3000
+    for struct in (Profile, profile.Wording, profile.Weights):
+        for field in struct.__struct_fields__:
+            assert field in text, field
+
+
+def test_the_sizes_in_the_documentation() -> None:
+    text = (DOCS / "models.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| ([\d.]+) GB \| ([\d.]+) GB \|", text, re.MULTILINE)
+    told = {name: (float(size), float(memory)) for name, size, memory in rows}
+    assert told == {
+        found.name: (
+            round(sum(file.size for file in found.weights.files) / 1e9, 1),
+            round(found.memory_need / 1e9, 1),
+        )
+        for found in SHIPPED.values()
+        if found.weights.files
+    }

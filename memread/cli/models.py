@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memread.cli import model_info, pull
+from memread.cli import model_info, model_profiles, pull
 from memread.cli.errors import note
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(pull.pull)
 app.command()(model_info.info)
+app.command()(model_profiles.profiles)
 
 
 @app.callback()
@@ -89,7 +90,7 @@ def models(
     if not json:
         note(f"\nFolders searched: {', '.join(map(str, config.model_folders))}")
         for part in registry.unfinished(config.models_dir):
-            note(f"Unfinished: {one_line(str(part), 300)}. The same `memread models pull` goes on with it.")
+            note(f"Unfinished: {one_line(str(part), 300)}.part: the same `memread models pull` resumes it.")
 
 
 @app.command()

@@ -96,6 +96,7 @@ def choose(
     import huggingface_hub
 
     api = huggingface_hub.HfApi(endpoint=endpoint, library_name="memread", library_version=__version__)
+    watch.say(f"asking {host(api.endpoint)} for {spec.repository}")
     info = _asked(
         lambda: api.model_info(
             spec.repository, revision=spec.revision or None, files_metadata=True, timeout=_TIMEOUT

@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 
 from memread.text import one_line
 
@@ -32,8 +33,10 @@ class TransferView:
         console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
         self.console = console
         self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
+            TextColumn(
+                "{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", min_width=8)
+            ),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),

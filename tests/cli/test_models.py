@@ -1,4 +1,4 @@
-"""`memread models` and what it does: scan, add, rm, default, alias."""
+"""`memread models` and what it does: scan, add, rm, default, alias, info, profiles."""
 
 from __future__ import annotations
 
@@ -124,3 +124,27 @@ def test_info_tells_what_will_not_work(memread: Memread) -> None:
     assert ended.err.count("Not verified:") == 3
     assert memread("models", "info", "./none.gguf").code == 13
     assert memread("models", "info", "--profile", "nobody").code == 20
+
+
+def test_profiles(memread: Memread, env: dict[str, str]) -> None:
+    rows = [json.loads(line) for line in memread("models", "profiles", "--json").out.splitlines()]
+    by_name = {row["name"]: row for row in rows}
+    small = by_name["qwen3-1.7b"]
+    assert small["pull"] and small["licence"] == "Apache-2.0" and small["unverified"]
+    assert small["memory_needed"] > small["bytes"] > 10**9
+    assert not by_name["rl-memoryagent-7b"]["pull"]
+    own = config.profiles_dir()
+    own.mkdir(parents=True)
+    printed = memread("models", "profiles", "qwen3-1.7b").out
+    (own / "mine.toml").write_text(printed.replace("qwen3-1.7b", "mine").replace("2500", "90"))
+    listed = memread("models", "profiles").out
+    assert "mine\n" in listed and "your own" in listed and "1.8 GB to download" in listed
+    memread.write("a.txt", log(4))
+    limits = {"MEMREAD_BUDGET_SEGMENT": "", "MEMREAD_BUDGET_MEMORY": "40"}
+    asked = memread("ask", "a.txt", "why?", "--profile", "mine", "--json", env=limits)
+    assert json.loads(asked.out)["budget"]["segment"] == 90, asked.err
+    bad = memread.write("bad.toml", 'name = "bad"\n\n[budget]\nsegmnt = 3\n')
+    for arguments in (("models", "profiles", "bad.toml"), ("ask", "a.txt", "why?", "--profile", "bad.toml")):
+        ended = memread(*arguments)
+        assert ended.code == 20
+        assert f"{bad.name}: line 4: budget.segmnt: there is no such key (did you mean segment?)" in ended.err

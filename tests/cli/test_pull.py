@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+import ipaddress
 import signal
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,8 +106,70 @@ def test_offline_and_out_of_reach(memread: Memread, repository: Hub, env: dict[s
         assert ended.code in (2, 13) and "Traceback" not in ended.err
 
 
-def test_a_certificate_nobody_knows(memread: Memread, repository: Hub, env: dict[str, str]) -> None:
-    """A server that speaks no TLS at all, and one line that says so."""
-    address = repository.files.url.replace("http://", "https://")
-    ended = memread("models", "pull", f"{address}/m.gguf", env=env)
+@pytest.fixture
+def secure(tmp_path: Path, memread: Memread) -> Iterator[tuple[Server, Path]]:
+    """A server that speaks TLS with a certificate of its own, and the file of that certificate."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "memread test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    public, private = tmp_path / "cert.pem", tmp_path / "key.pem"
+    public.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(public, private)
+    server = Server()
+    server.http.socket = context.wrap_socket(server.http.socket, server_side=True)
+    server.files["/m.gguf"] = memread.model.read_bytes()
+    with server.running():
+        yield server, public
+
+
+def test_a_certificate_nobody_knows(memread: Memread, secure: tuple[Server, Path]) -> None:
+    server, certificate = secure
+    address = server.url.replace("http://", "https://") + "/m.gguf?key=secret"
+    env = {"NO_PROXY": "127.0.0.1", "MEMREAD_MODEL": ""}
+    ended = memread("models", "pull", address, env=env)
+    assert ended.code == 30 and "its certificate is not accepted" in ended.err
+    assert "SSL_CERT_FILE" in ended.err and "secret" not in ended.err and server.seen == []
+    ended = memread("models", "pull", address, env={**env, "SSL_CERT_FILE": str(certificate)})
+    assert ended.code == 0, ended.err
+    assert "not verified" in ended.err and "secret" not in ended.err
+
+
+def test_a_redirect_out_of_tls_is_refused(memread: Memread, secure: tuple[Server, Path], api: Server) -> None:
+    server, certificate = secure
+    server.redirects["/m.gguf"] = f"{api.url}/m.gguf"
+    api.files["/m.gguf"] = memread.model.read_bytes()
+    address = server.url.replace("http://", "https://") + "/m.gguf"
+    env = {"NO_PROXY": "127.0.0.1", "SSL_CERT_FILE": str(certificate)}
+    ended = memread("models", "pull", address, env=env)
+    assert ended.code == 30 and "redirected from https to http" in ended.err
+
+
+def test_a_server_that_speaks_no_tls(memread: Memread, api: Server) -> None:
+    address = api.url.replace("http://", "https://")
+    ended = memread("models", "pull", f"{address}/m.gguf", env={"NO_PROXY": "127.0.0.1"})
     assert ended.code == 30 and "127.0.0.1" in ended.err and ended.err.count("Traceback") == 0
