@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from memread.errors import NoTextLayer
 from memread.ingest.contents import Target, read_contents
 from memread.ingest.flow import Flow
 from memread.ingest.markup import decode, parse_xhtml
-from memread.ingest.package import Archive, Item, Unreadable, damaged, read_package, refuse_drm
+from memread.ingest.package import Archive, Item, Package, Unreadable, damaged, read_package, refuse_drm
 from memread.ingest.passages import cut
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
@@ -20,14 +20,20 @@ class EpubReading:
     """An open book. Its text comes in the order of the spine, whatever the manifest says; parts that are
     not linear (notes, answers) at their place too."""
 
-    def __init__(self, file: BinaryIO, name: str, index: int = 0) -> None:
-        """file: read from until the passages end; not closed.
+    def __init__(
+        self,
+        file: BinaryIO,
+        name: str,
+        index: int = 0,
+        packages: Callable[[Archive], Package] = read_package,
+    ) -> None:
+        """file: read from until the passages end; not closed. packages: what reads the package.
 
         Raises DrmProtected, DamagedDocument, OSError."""
         self._name, self._index = name, index
         self._archive = Archive(file, name)
         refuse_drm(self._archive)
-        self._package = read_package(self._archive)
+        self._package = packages(self._archive)
         if not self._package.spine:
             raise damaged(name, "it has no chapters")
         contents = read_contents(self._archive, self._package)

@@ -1,24 +1,19 @@
-"""The package of an EPUB, read by EbookLib: what is in it, in what order, and what it is called.
+"""The package of an EPUB: what is in it, in what order, and what it is called.
 
-EbookLib's reader is made to read only the package itself. Chapters are read later, one at a time; a missing
-file is then a gap in the book rather than its end. Contents and page lists are parsed here, since EbookLib
-dies of a navigation without a table of contents, and of several other things that occur.
+Chapters are read later, one at a time; a missing file is then a gap in the book rather than its end.
 """
 
 from __future__ import annotations
 
 import posixpath
 import zipfile
+from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote
-
-from ebooklib import epub
 
 from memread.errors import DamagedDocument, DrmProtected
 from memread.ingest.markup import parse_xml
 
-_OPF = "{http://www.idpf.org/2007/opf}"
-_DC = "{http://purl.org/dc/elements/1.1/}"
 _CONTAINER = "META-INF/container.xml"
 _ENTRY_LIMIT = 256 << 20
 """Bytes of one unpacked entry: more is not a chapter but an attack."""
@@ -132,104 +127,59 @@ def _encrypted(archive: Archive) -> str:
     return ""
 
 
-class _Reader(epub.EpubReader):  # type: ignore[misc]
-    """EbookLib's reader, fed with a repaired package and nothing else."""
-
-    def __init__(self, archive: Archive) -> None:
-        super().__init__(archive.name, {"ignore_ncx": True})
-        self._archive = archive
-
-    def load_package(self) -> epub.EpubBook:
-        self.opf_file = self._package_path()
-        self.opf_dir = posixpath.dirname(self.opf_file)
-        self._load_opf_file()
-        return self.book
-
-    def _package_path(self) -> str:
-        root = parse_xml(self._archive.read(_CONTAINER)) if self._archive.find(_CONTAINER) else None
-        named = [] if root is None else [file.get("full-path") or "" for file in root.iter("{*}rootfile")]
-        fallback = [entry for entry in self._archive.names if entry.lower().endswith(".opf")]
-        for path in (*named, *fallback):
-            if path and self._archive.find(path):
-                return str(self._archive.find(path))
-        raise Unreadable("it has no package file")
-
-    def read_file(self, name: str) -> bytes:
-        """The package, repaired; of everything else, nothing."""
-        if posixpath.normpath(name) == posixpath.normpath(self.opf_file):
-            return _repaired(self._archive.read(name))
-        return b""
-
-    def _parse_nav(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def _parse_ncx(self, _: bytes) -> None:
-        pass
-
-    def _load_spine(self) -> None:
-        # The original dies of a spine whose toc names an item that is not there.
-        spine = self.container.find(f"{_OPF}spine")
-        self.book.spine = [
-            (item.get("idref"), item.get("linear", "yes")) for item in spine.iter(f"{_OPF}itemref")
-        ]
-
-
-def _repaired(data: bytes) -> bytes:
-    """The package file as EbookLib expects it: in its namespace, with all sections, items with names."""
-    from lxml import etree
-
-    root = parse_xml(data)
-    if root is None:
-        raise Unreadable("its package file is empty")
-    whole = etree.Element(f"{_OPF}package", dict(root.attrib), nsmap={None: _OPF[1:-1], "dc": _DC[1:-1]})
-    for section in ("metadata", "manifest", "spine"):
-        found = next(root.iter("{*}" + section), None)
-        target = etree.SubElement(whole, _OPF + section, {} if found is None else dict(found.attrib))
-        for element in [] if found is None else found.iterdescendants():
-            if not isinstance(element.tag, str):
-                continue
-            if section == "metadata":
-                if "}" not in element.tag or element.tag.startswith("{http://purl.org/dc/"):
-                    _copy_metadata(target, element)
-            elif section == "spine" or (element.get("id") and element.get("href")):
-                etree.SubElement(target, _OPF + etree.QName(element).localname, dict(element.attrib))
-    return bytes(etree.tostring(whole))
-
-
-def _copy_metadata(target: Any, element: Any) -> None:
-    from lxml import etree
-
-    copy = etree.SubElement(target, _DC + etree.QName(element).localname)
-    copy.text = "".join(element.itertext())
-
-
 def read_package(archive: Archive) -> Package:
     """Raises DamagedDocument when there is no telling what the book consists of."""
     try:
-        reader = _Reader(archive)
-        book = reader.load_package()
+        path = package_path(archive)
+        root = parse_xml(archive.read(path))
     except Unreadable as error:
         raise damaged(archive.name, str(error)) from error
-    except Exception as error:  # EbookLib lets through whatever lxml, zipfile and its own code raise
-        raise damaged(
-            archive.name, f"its package cannot be read ({type(error).__name__}: {error})"
-        ) from error
+    if root is None:
+        raise damaged(archive.name, "its package file is empty")
     items: dict[str, Item] = {}
     nav = ncx = None
-    for entry in book.get_items():
-        path = posixpath.normpath(posixpath.join(reader.opf_dir, entry.file_name))
-        item = Item(path, entry.media_type or "")
-        items.setdefault(entry.id, item)
-        if isinstance(entry, epub.EpubNav):
-            nav = nav or path
-        elif isinstance(entry, epub.EpubNcx):
-            ncx = ncx or path
-    spine = [items.get(idref or "", Item(idref or "?", "missing")) for idref, _ in book.spine]
+    for entry in _children(root, "manifest", "item"):
+        name, href = entry.get("id"), entry.get("href")
+        if not name or not href:
+            continue
+        item = Item(
+            posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(href))),
+            entry.get("media-type", ""),
+        )
+        items.setdefault(name, item)
+        if "nav" in entry.get("properties", "").split() and nav is None:
+            nav = item.path
+        if item.media_type == "application/x-dtbncx+xml" and ncx is None:
+            ncx = item.path
+    wanted = [reference.get("idref", "") for reference in _children(root, "spine", "itemref")]
+    spine = [items.get(name, Item(name or "?", "missing")) for name in wanted]
     if not spine:  # better in the order of the manifest than not at all
         spine = [item for item in items.values() if item.is_text and item.path != nav]
-    return Package(_metadata(book, "title"), _metadata(book, "creator"), spine, nav, ncx)
+    return Package(_metadata(root, "title"), _metadata(root, "creator"), spine, nav, ncx)
 
 
-def _metadata(book: epub.EpubBook, name: str) -> str:
-    values = (" ".join((value or "").split()) for value, _ in book.get_metadata("DC", name))
+def package_path(archive: Archive) -> str:
+    """The package file: the one that the container names, else any. Raises Unreadable."""
+    root = parse_xml(archive.read(_CONTAINER)) if archive.find(_CONTAINER) else None
+    named = [] if root is None else [file.get("full-path") or "" for file in root.iter("{*}rootfile")]
+    fallback = [entry for entry in archive.names if entry.lower().endswith(".opf")]
+    for path in (*named, *fallback):
+        if path and (found := archive.find(path)):
+            return found
+    raise Unreadable("it has no package file")
+
+
+def _children(root: Any, section: str, name: str) -> Iterator[Any]:
+    """The elements called `name` in the first section of the package, in whatever namespace."""
+    found = next(root.iter("{*}" + section), None)
+    return iter(()) if found is None else found.iter("{*}" + name)
+
+
+def _metadata(root: Any, name: str) -> str:
+    """The values of a Dublin Core element, whose namespace is forgotten in some books."""
+    values = (
+        " ".join("".join(element.itertext()).split())
+        for element in _children(root, "metadata", name)
+        if "}" not in element.tag or element.tag.startswith("{http://purl.org/dc/")
+    )
     return ", ".join(value for value in values if value)

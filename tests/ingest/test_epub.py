@@ -271,3 +271,28 @@ def test_moby_dick() -> None:
     )
     assert "Call me Ishmael. Some years ago" in text_of(parts)
     assert not skipped(parts)
+
+
+_BOOKS = (
+    "childrens-literature",
+    "epub30-spec",
+    "moby-dick",
+    "page-blanche",
+    "regime-anticancer-arabic",
+    "trees",
+)
+
+
+@pytest.mark.parametrize("book", ["alice", *_BOOKS])
+def test_books_are_read_as_with_ebooklib(book: str) -> None:
+    from memread.ingest.package import Archive, read_package
+    from tests.ingest import ebooklib_package
+
+    alice = Path(__file__).resolve().parents[2] / "examples" / "alice.epub"
+    path = str(alice) if book == "alice" else shared(f"books/{book}.epub")
+    with Path(path).open("rb") as file:
+        archive = Archive(file, book)
+        own, theirs = read_package(archive), ebooklib_package.read_package(archive)
+        # With the same package, the rest of the reader gives the same text.
+        assert own == theirs
+        assert own.spine and own.title
