@@ -114,7 +114,7 @@ def _own_tokenizer(model: InstalledModel) -> Tokenizer | None:
 
 @contextmanager
 def connected(config: Config) -> Iterator[Connection]:
-    """The server that the settings name. Raises UsageError, ServerError, ModelError, ConfigError."""
+    """The server that the settings name. Raises ServerError, ModelError, ConfigError."""
     from memread.engine.http.client import Client
     from memread.engine.http.connect import connect
 

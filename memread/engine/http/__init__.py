@@ -8,5 +8,5 @@ prompts.py  prompt parts → token ids, or text in which no special token is spe
 connect.py  all of that for one server, and its first token
 engine.py   requests → streams, many at a time
 
-`httpx2` (extra "server") is imported only in client.py and faults.py.
+`httpx2` is imported only in client.py and faults.py.
 """

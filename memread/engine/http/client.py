@@ -12,15 +12,17 @@ import ipaddress
 import os
 import re
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from memread import __version__
-from memread.engine.http.faults import CONNECT_SECONDS, Fault, Faults, pause
-from memread.errors import ConfigError, EngineFailed, ServerFailed, UsageError
+from memread.engine.http.faults import CONNECT_SECONDS, Fault, Faults
+from memread.errors import ConfigError, EngineFailed, ServerFailed
 from memread.text import without_credentials
 
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between the tries of one request, where the server does not ask for others."""
 _WRITE_SECONDS = 60.0
 _BODY = 64 << 20
 """Bytes of an answer that is not a stream, at most."""
@@ -34,14 +36,13 @@ T = TypeVar("T")
 class Client:
     """A server by its URL. `close` ends what is still running."""
 
-    def __init__(self, url: str, environ: Mapping[str, str] | None = None) -> None:
-        """url: "http(s)://[user:password@]host[:port]/path". Raises UsageError, ConfigError."""
-        try:
-            import httpx2
-        except ImportError as error:
-            raise UsageError(
-                "--engine needs the package httpx2", 'Install it: pip install "memread[server]"'
-            ) from error
+    def __init__(
+        self, url: str, environ: Mapping[str, str] | None = None, *, pauses: Sequence[float] = PAUSES
+    ) -> None:
+        """url: "http(s)://[user:password@]host[:port]/path". Raises ConfigError."""
+        self._pauses = pauses
+        import httpx2
+
         self._httpx = httpx2
         self.url = without_credentials(url).rstrip("/")
         parts = urlsplit(url)
@@ -62,7 +63,7 @@ class Client:
                 timeout=httpx2.Timeout(60.0, connect=CONNECT_SECONDS, write=_WRITE_SECONDS, pool=None),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=32),
                 # A proxy for the outside cannot reach a server on this machine.
-                mounts={"all://": None} if local else None,
+                mounts=dict.fromkeys(("all://", "http://", "https://")) if local else None,
                 follow_redirects=False,
                 # Certificates take time to load, and plain http has no use for them.
                 verify=parts.scheme == "https",
@@ -128,12 +129,13 @@ class Client:
         if not self._thread.is_alive():
             self._loop.close()
 
-    def ask(self, path: str, body: object = None, *, root: bool = False, tries: int = 1) -> Any:
+    def ask(self, path: str, body: object = None, *, root: bool = False, patient: bool = False) -> Any:
         """The JSON that a GET, or with a body a POST, of `path` brings.
 
-        path: below the URL; with `root`, beside it. Raises what `Fault`s hold, the last of `tries`.
+        path: below the URL; with `root`, beside it. patient: try again. Raises ServerError, ContextTooSmall.
         """
-        return self.run(self._ask((self.root if root else self.url) + path, body, tries))
+        url = (self.root if root else self.url) + path
+        return self.run(self.retried(lambda: self._ask(url, body), patient=patient))
 
     # ── in the loop ──
 
@@ -145,30 +147,34 @@ class Client:
         first, between: seconds to wait for the first event and for each other. Raises Fault.
         """
         # Between events comments may come, which keep a connection but are no progress: hence our own clock.
+        import anyio
+
         timeout = self._httpx.Timeout(None, connect=CONNECT_SECONDS, write=_WRITE_SECONDS)
         wait = first
         try:
-            sending = self._client.stream("POST", self.url + path, json=body, timeout=timeout)
-            async with _bounded(sending, first) as response:
+            async with contextlib.AsyncExitStack() as stack:
+                sending = self._client.stream("POST", self.url + path, json=body, timeout=timeout)
+                # Not asyncio.wait_for, which up to Python 3.11 can lose a cancellation.
+                with anyio.fail_after(wait):
+                    response = await stack.enter_async_context(sending)
                 if response.status_code != 200:
                     raise self.faults.refusal(response, await self._body(response))
-                if response.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
-                    yield self.faults.decoded(
-                        await self._body(response)
-                    )  # it does not stream: all of it at once
+                kind = response.headers.get("content-type", "").partition(";")[0].strip()
+                if kind == "application/json":  # it does not stream: all of it comes at once
+                    yield self.faults.decoded(await self._body(response))
                     return
                 events = aiter(self._httpx.EventSource(response, max_event_size=_EVENT))
                 while True:
-                    try:
-                        event = await asyncio.wait_for(anext(events), wait)
-                    except StopAsyncIteration:
-                        raise Fault(ServerFailed("the server's reply broke off"), retry=True) from None
+                    with anyio.fail_after(wait):
+                        event = await anext(events, None)
+                    if event is None:
+                        raise Fault(ServerFailed("the server's reply broke off"), retry=True)
                     if event.data.strip() == "[DONE]":
                         return
                     if event.data.strip():
                         yield self.faults.decoded(event.data)
                         wait = between
-        except (asyncio.TimeoutError, TimeoutError) as error:  # one class from Python 3.11 on
+        except TimeoutError as error:
             raise Fault(
                 ServerFailed(
                     f"the server sent nothing for {wait:g} s",
@@ -179,17 +185,19 @@ class Client:
         except self._httpx.HTTPError as error:
             raise self.faults.transport(error) from error
 
-    async def _ask(self, url: str, body: object, tries: int) -> Any:
-        for attempt in range(tries):
+    async def retried(self, work: Callable[[], Awaitable[T]], *, patient: bool = True) -> T:
+        """What `work` comes to, in some tries if need be. Raises what the Fault of the last one holds."""
+        pauses = list(self._pauses) if patient else []
+        while True:
             try:
-                return await self._try(url, body)
+                return await work()
             except Fault as fault:
-                if not fault.retry or attempt + 1 == tries:
+                if not fault.retry or not pauses:
                     raise fault.error from fault
-                await asyncio.sleep(pause(attempt, fault))
-        raise AssertionError
+                usual = pauses.pop(0)
+                await asyncio.sleep(usual if fault.after is None else fault.after)
 
-    async def _try(self, url: str, body: object) -> Any:
+    async def _ask(self, url: str, body: object) -> Any:
         method = "GET" if body is None else "POST"
         try:
             async with self._client.stream(method, url, json=body) as response:
@@ -207,19 +215,6 @@ class Client:
             if len(content) > _BODY:
                 raise Fault(ServerFailed(f"the server's answer is longer than {_BODY >> 20} MiB"))
         return bytes(content)
-
-
-class _bounded:
-    """An async context manager whose entry may take only so long."""
-
-    def __init__(self, inner: Any, seconds: float) -> None:
-        self._inner, self._seconds = inner, seconds
-
-    async def __aenter__(self) -> Any:
-        return await asyncio.wait_for(self._inner.__aenter__(), self._seconds)
-
-    async def __aexit__(self, *details: Any) -> Any:
-        return await self._inner.__aexit__(*details)
 
 
 def _key(url: str, environ: Mapping[str, str]) -> tuple[str, bool]:

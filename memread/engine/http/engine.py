@@ -13,15 +13,13 @@ from typing import Any
 import msgspec
 
 from memread.engine.http.client import Client
-from memread.engine.http.faults import Fault, message, pause
+from memread.engine.http.faults import Fault, message
 from memread.engine.http.prompts import Prepared, TextPrompts, TokenPrompts, switches
 from memread.engine.http.server import Server
 from memread.errors import ContextTooSmall, PromptCut, ServerFailed
 from memread.protocols import Decoded, Done, Output, Prefill, Tokenizer
 from memread.types import ChatFrame, Counts, EngineInfo, Finish, Part, Reply, Request, Sampling
 
-_TRIES = 6
-"""Of one request. The pauses between them add up to 15 s where the server does not ask for others."""
 _STOPPED = frozenset({"stop", "eos", "end_turn", "stop_sequence", "tool_calls", "function_call"})
 
 
@@ -94,7 +92,7 @@ class HttpEngine:
             (Part(self.frame.before, True), Part("Hello."), Part(self.frame.after, True))
         )
         talk = _Conversation(-1, prepared, 1, Sampling())
-        self._client.run(self._exchange(talk))
+        self._client.run(self._client.retried(lambda: self._try(talk), patient=False))
         if isinstance(self._prompts, TextPrompts) and talk.reported:
             self._prompts.template = max(talk.reported - prepared.tokens, 0)
         return Counts(talk.reported, 0, talk.said) if talk.reported else None
@@ -163,7 +161,7 @@ class HttpEngine:
     async def _converse(self, talk: _Conversation) -> None:
         try:
             async with self._gate:
-                await self._exchange(talk)
+                await self._client.retried(lambda: self._try(talk))
         except asyncio.CancelledError:
             talk.finish = talk.ended or "cancelled"
         except BaseException as error:  # raised again by the thread that owns the engine
@@ -171,19 +169,9 @@ class HttpEngine:
             return
         self._outputs.put(Done(talk.ticket, talk.reply()))
 
-    async def _exchange(self, talk: _Conversation) -> None:
-        """One reply, in as many tries as it takes. Raises ServerError, ContextTooSmall."""
-        for attempt in range(_TRIES):
-            talk.begin()
-            try:
-                await self._try(talk)
-                return
-            except Fault as fault:
-                if not fault.retry or attempt + 1 == _TRIES:
-                    raise fault.error from fault
-                await asyncio.sleep(pause(attempt, fault))
-
     async def _try(self, talk: _Conversation) -> None:
+        """One try of a reply. Raises Fault."""
+        talk.begin()
         body = self._body(talk)
         timeout = self._settings.timeout
         async with contextlib.aclosing(

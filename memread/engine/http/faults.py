@@ -169,11 +169,6 @@ def message(found: Any) -> str:
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 
-def pause(attempt: int, fault: Fault) -> float:
-    """Seconds before try number `attempt` + 1: what the server asks for, or 0.5, 1, 2, 4… up to 30."""
-    return fault.after if fault.after is not None else min(0.5 * 2.0**attempt, 30.0)
-
-
 def _retry_after(response: Any) -> float | None:
     """Seconds a server asks to wait, at most 10 minutes; None where it does not say."""
     text = response.headers.get("retry-after", "").strip()

@@ -103,7 +103,7 @@ def loaded(client: Client, server: Server) -> Server:
 
 def _cards(client: Client, wanted: str | None) -> list[dict[str, Any]]:
     try:
-        found = _rows(client.ask("/models", tries=2), "data")
+        found = _rows(client.ask("/models"), "data")
     except ServerRefused as error:
         # Not every gateway has a list. Its refusal of a key is one all the same.
         if wanted is None or "(404)" not in error.message:

@@ -13,7 +13,6 @@ from memread.engine.http.server import Server
 from memread.errors import MemreadError, ServerFailed
 from memread.types import ChatFrame, Part
 
-_TRIES = 5
 _MARKUP = regex.compile(r"[<\[].+[>\]]", regex.DOTALL)
 _SENTINEL = "MEMREAD-MESSAGE-5f1d0c"
 
@@ -77,7 +76,7 @@ class ServerTokenizer:
                 path, body = "/extras/tokenize/count", {"input": text, "model": model}
             case _:
                 path, body = "/tokenize", {"model": model, "prompt": text, "add_special_tokens": False}
-        found = self._client.ask(path, body, root=True, tries=_TRIES)
+        found = self._client.ask(path, body, root=True, patient=True)
         if isinstance(found, dict):
             tokens, count = found.get("tokens"), found.get("count")
             if isinstance(tokens, list):
@@ -161,7 +160,7 @@ class LlamaServerVocabulary:
 
     def _tokens(self, text: str, **options: bool) -> list[tuple[int, str]]:
         body = {"content": text, "add_special": False, "parse_special": False, "with_pieces": True, **options}
-        found = self._client.ask("/tokenize", body, root=True, tries=_TRIES)
+        found = self._client.ask("/tokenize", body, root=True, patient=True)
         rows = found.get("tokens") if isinstance(found, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise ServerFailed("the server's tokens cannot be read")
@@ -174,7 +173,7 @@ class LlamaServerVocabulary:
             "messages": [{"role": "user", "content": padded}],
             "chat_template_kwargs": {"enable_thinking": False},
         }
-        found = self._client.ask("/apply-template", body, root=True, tries=_TRIES)
+        found = self._client.ask("/apply-template", body, root=True, patient=True)
         rendered = found.get("prompt") if isinstance(found, dict) else None
         if not isinstance(rendered, str) or rendered.count(_SENTINEL) != 1:
             raise ServerFailed("the server's chat template does not show the message once")

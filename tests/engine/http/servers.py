@@ -39,9 +39,9 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
 
 
 @contextmanager
-def llama_server(model: Path, *keys: str) -> Iterator[str]:
+def llama_server(model: Path, *keys: str, port: int = 0) -> Iterator[str]:
     """llama.cpp's own server (through xllamacpp), two slots of 4,096 tokens. Its URL."""
-    with _process(_LLAMA_SERVER, model, *keys) as url:
+    with _process(_LLAMA_SERVER, model, *keys, port=port) as url:
         yield url
 
 
@@ -60,8 +60,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _process(program: str, model: Path, *keys: str) -> Iterator[str]:
-    port = free_port()
+def _process(program: str, model: Path, *keys: str, port: int = 0) -> Iterator[str]:
+    port = port or free_port()
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", program, str(model), str(port), *keys],
         stdin=subprocess.PIPE,
