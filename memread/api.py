@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from memread.journal import Journal
     from memread.protocols import Engine
     from memread.reading import Reading
+    from memread.weights import Say
 
 Documents = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """One or several: files, folders, patterns, or "-" for standard input; read in this order as one."""
@@ -252,6 +253,7 @@ def prepared(
     selection: Selection | None = None,
     password: str | None = None,
     verbose: bool = False,
+    say: Say = lambda text, share: None,
 ) -> Iterator[tuple[Task, Engine]]:
     """What a Reading is made of: documents looked into, model loaded. questions: none, a summary."""
     from memread.compose import engine_for
@@ -263,7 +265,7 @@ def prepared(
             stack.callback(document.close)
         slots = min(len(questions), SLOTS) or 1
         ready = stack.enter_context(
-            engine_for(config, *questions, slots=slots, verbose=verbose, apart=config.worker)
+            engine_for(config, *questions, slots=slots, verbose=verbose, apart=config.worker, say=say)
         )
         infos = tuple(document.info for document in documents)
         task = Task(

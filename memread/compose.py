@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from memread import planning, registry
-from memread.config import Config, digest_cache, profiles_dir
+from memread import planning, registry, weights
+from memread.config import Config, profiles_dir
 from memread.profile import Profile
 from memread.protocols import Engine, Tokenizer
 from memread.registry import InstalledModel
+from memread.tuning import Choice
 
 if TYPE_CHECKING:
     from memread.engine.http.connect import Connection, Local
+    from memread.engine.llamacpp.engine import Settings
 
 _UNKNOWN = 1 << 30
 """Tokens of a context whose size nobody tells."""
@@ -31,11 +33,10 @@ class Ready(msgspec.Struct, frozen=True):
 
 def chosen_profile(config: Config, model: InstalledModel) -> Profile:
     """The profile for a model, with the settings that go over it. Raises ConfigError."""
-    return _profile(config, model.header.metadata)
+    return _adjusted(config, registry.profile_of(model, config.profile, profiles_dir()))
 
 
-def _profile(config: Config, metadata: Mapping[str, object]) -> Profile:
-    profile = registry.profile_for(metadata, config.profile, profiles_dir())
+def _adjusted(config: Config, profile: Profile) -> Profile:
     budget = {"segment": config.segment, "memory": config.memory, "answer": config.answer}
     sampling = {"temperature": config.temperature, "top_p": config.top_p, "seed": config.seed}
     return msgspec.structs.replace(
@@ -49,19 +50,25 @@ def _profile(config: Config, metadata: Mapping[str, object]) -> Profile:
 
 @contextmanager
 def engine_for(
-    config: Config, *questions: str, slots: int = 1, verbose: bool = False, apart: bool = False
+    config: Config,
+    *questions: str,
+    slots: int = 1,
+    verbose: bool = False,
+    apart: bool = False,
+    say: weights.Say = lambda text, share: None,
 ) -> Iterator[Ready]:
     """The engine that the settings name, loaded, with a context that fits the profile and all questions.
 
     questions: none, the profile's request for a summary. slots: requests at a time, each with a context of
-    its own. apart: in a process of its own, whose crash is survived. Raises ModelError, QuestionTooLong,
-    OutOfMemory, ConfigError, EngineFailed, ServerError.
+    its own. apart: in a process of its own, whose crash is survived. say: told how far a model is that is
+    made ready at its first use. Raises ModelError, QuestionTooLong, OutOfMemory, ConfigError, EngineFailed,
+    ServerError.
     """
     if config.url is not None:
         with connected(config) as connection:
             yield served(config, connection, questions, slots)
         return
-    from memread.engine.llamacpp.engine import LlamaEngine, Settings
+    from memread.engine.llamacpp.engine import LlamaEngine
     from memread.engine.llamacpp.library import library
     from memread.engine.llamacpp.model import Model
     from memread.engine.worker.engine import WorkerEngine, WorkerModel
@@ -71,37 +78,30 @@ def engine_for(
     layers = None if config.gpu_layers == "auto" else config.gpu_layers
     budget = profile.budget
     room = slots * max(budget.segment + 2 * budget.memory + budget.query, config.context)
+    source = weights.prepare(config, found, say)
     with ExitStack() as stack:
         model: Model | WorkerModel
         if apart:
-            model = WorkerModel(found.path, gpu_layers=layers, context=room, verbose=verbose)
+            model = WorkerModel(
+                source.path, adapter=source.adapter, gpu_layers=layers, context=room, verbose=verbose
+            )
         else:
             library().verbose = verbose
-            model = Model(found.path, gpu_layers=layers, context=room)
+            model = Model(source.path, adapter=source.adapter, gpu_layers=layers, context=room)
         stack.callback(model.close)
-        # A model in another process is loaded meanwhile.
-        digest = registry.weights_digest(found.path, digest_cache())
         tokenizer = (_own_tokenizer(found) if apart else None) or model.vocabulary
         longest = max(questions or (profile.wording.summary,), key=tokenizer.count)
         fitted, context = planning.fit(profile, model.frame, tokenizer, longest, model.trained_context)
-        notices: tuple[str, ...] = ()
+        notices = source.notices
         if fitted.budget.segment != budget.segment:
             shrunk = f"Segments are {fitted.budget.segment} tokens instead of {budget.segment}: "
-            notices = (shrunk + f"the model was trained for {model.trained_context} tokens.",)
-        settings = Settings(
-            context=max(context, config.context),
-            slots=slots,
-            flash=config.flash_attention,
-            kv="f16" if config.kv_type == "auto" else config.kv_type,
-            batch=config.batch,
-            threads=config.threads,
-            copy_ahead=config.copy_ahead,
-        )
+            notices += (shrunk + f"the model was trained for {model.trained_context} tokens.",)
+        settings = engine_settings(config, source.choice, context=max(context, config.context), slots=slots)
         engine: Engine
         if isinstance(model, WorkerModel):
-            engine = WorkerEngine(model, settings, name=found.name, digest=digest, tokenizer=tokenizer)
+            engine = WorkerEngine(model, settings, name=found.name, digest=source.digest, tokenizer=tokenizer)
         else:
-            engine = LlamaEngine(model, settings, name=found.name, digest=digest)
+            engine = LlamaEngine(model, settings, name=found.name, digest=source.digest)
         stack.callback(engine.close)
         yield Ready(engine, fitted, notices)
 
@@ -143,7 +143,8 @@ def served(config: Config, connection: Connection, questions: Sequence[str] = ()
     from memread.engine.http.engine import Settings
 
     name = connection.server.model
-    profile = _profile(config, connection.metadata or {"general.name": name, "general.basename": name})
+    metadata = connection.metadata or {"general.name": name, "general.basename": name}
+    profile = _adjusted(config, registry.profile_for(metadata, config.profile, profiles_dir()))
     longest = max(questions or (profile.wording.summary,), key=connection.tokenizer.count)
     room = connection.context or config.context
     fitted, need = planning.fit(
@@ -160,6 +161,28 @@ def served(config: Config, connection: Connection, questions: Sequence[str] = ()
         notices += (shrunk + f"the server’s context is {room} tokens.",)
     settings = Settings(context=room or need, slots=slots, timeout=config.timeout)
     return Ready(connection.engine(settings), fitted, notices)
+
+
+def engine_settings(config: Config, choice: Choice | None, *, context: int, slots: int = 1) -> Settings:
+    """How the context is made: what was set, over what was measured, over the defaults."""
+    from memread.engine.llamacpp.engine import Settings
+
+    measured = choice or Choice("")
+
+    def pick(name: str, found: int | str) -> Any:
+        default = config.origin(f"engine.{name}") == "default"
+        return found if default and found else config.value(f"engine.{name}")
+
+    kv = pick("kv_type", measured.kv)
+    return Settings(
+        context=context,
+        slots=slots,
+        flash=pick("flash_attention", measured.flash),
+        kv="f16" if kv == "auto" else kv,
+        batch=pick("batch", measured.batch),
+        threads=pick("threads", measured.threads),
+        copy_ahead=config.copy_ahead,
+    )
 
 
 def _given(values: Mapping[str, int | float | None]) -> dict[str, int | float]:

@@ -121,7 +121,7 @@ class Header(msgspec.Struct, frozen=True):
             return value if isinstance(value, tuple) else ()
         where = self.arrays[key]
         with _opened(self.path) as file:
-            parser = _Parser(file, self.path)
+            parser = Parser(file, self.path)
             parser.offset = where.offset
             return parser.elements(where.kind, where.count)
 
@@ -166,7 +166,7 @@ def read_header(path: Path) -> Header:
     version that llama.cpp does not load).
     """
     with _opened(path) as file:
-        return _Parser(file, path).header()
+        return Parser(file, path).header()
 
 
 def describe(header: Header) -> Description:
@@ -259,7 +259,7 @@ def _opened(path: Path) -> BinaryIO:
         raise ModelUnloadable(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-class _Parser:
+class Parser:
     """Reads forward through a file, a chunk at a time, with every step checked against its size."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:

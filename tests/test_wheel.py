@@ -33,6 +33,7 @@ def test_the_wheel_holds_everything(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.rpartition("/")[2] for name in names if name.startswith("memread/_models/")} >= PROFILES
+    assert "memread/_models/tiny/model.toml" in names
     assert len(PROFILES) >= 4
     assert "memread/py.typed" in names
     packaged = {name for name in names if name.endswith(".py")}

@@ -16,6 +16,7 @@ import typer
 
 from memread.cli.errors import complain, note
 from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather
+from memread.cli.preparing import Preparing
 from memread.errors import INTERRUPTED, FileMissing, FileUnreadable, JournalError, UsageError, by_name
 from memread.text import one_line, printable
 
@@ -159,7 +160,15 @@ def ask(
         if not all(each.strip() for each in asked):  # such as "$QUESTION" that was never set
             raise UsageError("the question is empty", "Leave it out for a summary.")
         task, reader = stack.enter_context(
-            prepared(config, resolved, asked, selection=selection, password=password, verbose=verbose)
+            prepared(
+                config,
+                resolved,
+                asked,
+                selection=selection,
+                password=password,
+                verbose=verbose,
+                say=Preparing(quiet),
+            )
         )
         journal = _journal(config, stack)
         reading = Reading(task, reader, journal, fresh=fresh)

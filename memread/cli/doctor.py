@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memread.cli.preparing import Preparing
 from memread.errors import MemreadError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _machine(config: Config, verbose: bool) -> MemreadError | None:
     elif not gpus:
         _row("GPU", "this build could use one, but finds none: is the driver installed?")
     try:
-        with compose.engine_for(config, verbose=verbose, apart=config.worker) as ready:
+        with compose.engine_for(config, verbose=verbose, apart=config.worker, say=Preparing()) as ready:
             info = ready.engine.info
             _row("model", f"{info.model}: {info.path}")
             _row("placement", info.device)

@@ -8,10 +8,10 @@ import sys
 from memread.errors import MemreadError
 
 
-def note(text: str) -> None:
+def note(text: str, end: str = "\n") -> None:
     """A line on standard error. That nobody can read it is no reason to stop."""
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(text + end)
         sys.stderr.flush()
 
 

@@ -52,9 +52,7 @@ def models(
     for model in found:
         try:
             facts = model.description
-            profile = registry.profile_for(
-                model.header.metadata, config.profile, configuration.profiles_dir()
-            ).name
+            profile = registry.profile_of(model, config.profile, configuration.profiles_dir()).name
             about = " · ".join(
                 [
                     facts.name,

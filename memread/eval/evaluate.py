@@ -72,9 +72,14 @@ def evaluate(
     window = min(options.window or trained, trained) if trained else options.window or 8192
     need = min(_context(compared, window, options.longest), max(trained, window))
     slots = options.parallel or _parallel(config)
+
+    def told(text: str, share: float | None) -> None:
+        if share is None or share == 0:
+            say(text)
+
     with ResultFile(options.out) as file:
         own = msgspec.structs.replace(config, context=max(need, config.context))
-        with engine_for(own, slots=slots, verbose=options.verbose) as ready:
+        with engine_for(own, slots=slots, verbose=options.verbose, say=told) as ready:
             for notice in ready.notices:
                 say(notice)
             planned = plan(ready.engine.tokenizer)

@@ -2,14 +2,17 @@
 
 from memread.registry.digests import weights_digest
 from memread.registry.local import TINY, InstalledModel, find, installed, unfinished
-from memread.registry.profiles import profile_for, profiles_in
+from memread.registry.profiles import profile_for, profile_of, profiles_in
+from memread.registry.recipes import Recipe
 
 __all__ = [
     "TINY",
     "InstalledModel",
+    "Recipe",
     "find",
     "installed",
     "profile_for",
+    "profile_of",
     "profiles_in",
     "unfinished",
     "weights_digest",

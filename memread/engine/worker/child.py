@@ -101,6 +101,7 @@ class _Server:
             gpu_layers=load.gpu_layers,
             context=load.context,
             vocabulary_only=load.vocabulary_only,
+            adapter=Path(load.adapter) if load.adapter else None,
         )
         self._say(wire.Loaded(model.trained_context, model.gpu_layers))
         if not load.vocabulary_only:

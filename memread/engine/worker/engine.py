@@ -25,11 +25,19 @@ class WorkerModel:
     """A GGUF that a process of its own loads: it begins at once, and the first question waits for it."""
 
     def __init__(
-        self, path: Path, *, gpu_layers: int | None = None, context: int = 8192, verbose: bool = False
+        self,
+        path: Path,
+        *,
+        adapter: Path | None = None,
+        gpu_layers: int | None = None,
+        context: int = 8192,
+        verbose: bool = False,
     ) -> None:
         """See llamacpp.model.Model. Raises EngineFailed; what it raises too comes with the first question."""
         self.path = path
         self._load = wire.Load(str(path.absolute()), gpu_layers, context, verbose=verbose)
+        if adapter is not None:
+            self._load = msgspec.structs.replace(self._load, adapter=str(adapter.absolute()))
         self.flag = wire.Flag()
         """Set: the batch that is computed is to end. One for all processes, so that no interrupt is lost."""
         self._vocabulary: _ChildVocabulary | None = None

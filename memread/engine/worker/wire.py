@@ -33,6 +33,7 @@ class Load(msgspec.Struct, frozen=True, tag="load"):
     context: int
     vocabulary_only: bool = False
     verbose: bool = False
+    adapter: str | None = None
 
 
 class Create(msgspec.Struct, frozen=True, tag="create"):
