@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from memread import __version__
-from memread.cli import ask, config, doctor, eval, mcp, models, runs, stat, text, train
+from memread.cli import ask, config, doctor, eval, mcp, models, report, runs, stat, text, train
 from memread.cli.errors import complain, note
 from memread.cli.inputs import Command
 from memread.errors import INTERRUPTED, MemreadError
@@ -59,6 +59,7 @@ app.command()(doctor.doctor)
 app.command(cls=Command)(mcp.mcp)
 app.command()(config.config)
 app.add_typer(runs.app, name="runs")
+app.command()(report.report)
 app.add_typer(eval.app, name="eval")
 app.add_typer(train.app, name="train")
 

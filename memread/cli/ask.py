@@ -18,7 +18,6 @@ from memread.cli.errors import complain, note
 from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather
 from memread.cli.preparing import Preparing
 from memread.errors import INTERRUPTED, FileMissing, FileUnreadable, JournalError, UsageError, by_name
-from memread.text import one_line, printable
 
 if TYPE_CHECKING:
     from memread.config import Config
@@ -71,7 +70,7 @@ def ask(
         bool, typer.Option("--no-evidence", help="Do not print what in the text speaks for the answer.")
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over, even if the same reading was interrupted before.")
+        bool, typer.Option("--fresh", "--reread", help="Read all of it, even if it was read in part before.")
     ] = False,
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Do not record this reading.")] = False,
     password: Annotated[
@@ -130,6 +129,7 @@ def ask(
     from memread.api import prepared
     from memread.ingest import select_part
     from memread.reading import Reading
+    from memread.text import one_line
     from memread.views import choose_view
 
     config = configuration.load(
@@ -181,7 +181,9 @@ def ask(
         )
         ended = stack.enter_context(_Watched(reading, view)).run()
     plain = not (json or events)
-    show = partial(_evidence, documents=task.documents) if plain and config.evidence and not quiet else None
+    show = (
+        partial(show_evidence, documents=task.documents) if plain and config.evidence and not quiet else None
+    )
     _end(ended, asked, plain=plain, evidence=show)
 
 
@@ -190,6 +192,8 @@ def _questions(given: list[str] | None, file: Path | None) -> list[str] | None:
 
     Raises FileMissing, FileUnreadable, UsageError.
     """
+    from memread.text import one_line
+
     if given is None and file is None:
         return None
     found = list(given or ())
@@ -270,6 +274,7 @@ def _end(
 ) -> None:
     """Print the answers, and exit with the code of how it ended. evidence: prints what there is for them."""
     from memread.events import Answered, Failed
+    from memread.text import printable
 
     answers = [event.answer for event in ended if isinstance(event, Answered)]
     if plain and len(ended) == 1:
@@ -285,8 +290,11 @@ def _end(
         raise typer.Exit(INTERRUPTED)
 
 
-def _evidence(answers: Sequence[Answer], questions: Sequence[str], documents: Sequence[DocumentInfo]) -> None:
+def show_evidence(
+    answers: Sequence[Answer], questions: Sequence[str], documents: Sequence[DocumentInfo]
+) -> None:
     """Under the answers, but on standard error: a file that they are written to holds them alone."""
+    from memread.text import one_line
     from memread.views import evidence
 
     sys.stdout.flush()  # the answer is to stand above it on a terminal
@@ -300,5 +308,7 @@ def _evidence(answers: Sequence[Answer], questions: Sequence[str], documents: Se
 
 def _answered(question: str, answer: Answer) -> str:
     """A question and, below it and indented, its answer."""
+    from memread.text import one_line, printable
+
     text = printable(answer.text).strip() or "(no answer)"
     return one_line(question) + "\n" + textwrap.indent(text, "    ", lambda line: True) + "\n"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from memread.cli.errors import note
-from memread.errors import JournalError
+from memread.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
     from memread.events import Event
@@ -31,7 +32,7 @@ def runs(
     from memread.text import one_line
     from memread.views.json import write
 
-    with _open() as journal:
+    with open_journal() as journal:
         found = journal.runs(limit)
     if json:
         for row in found:
@@ -71,7 +72,7 @@ def show(
     from memread.views.memories import MemoriesView
     from memread.views.plain import RecordView
 
-    with _open() as journal:
+    with open_journal() as journal:
         recorded = list(journal.show(run).events())
     if json:
         write(sys.stdout, result(recorded))
@@ -99,16 +100,67 @@ def _show_evidence(recorded: list[Event]) -> None:
 
 
 @app.command()
+def ask(
+    run: Annotated[str, typer.Argument(help="A run's id, or its first letters.", metavar="ID")],
+    question: Annotated[str, typer.Argument(help="What you also want to know.", metavar="QUESTION")],
+    model: Annotated[
+        str | None,
+        typer.Option("-m", "--model", help="Another model than the one that read.", show_default=False),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of the answer.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress; warnings only.")] = False,
+    no_evidence: Annotated[
+        bool, typer.Option("--no-evidence", help="Do not print what in the text speaks for the answer.")
+    ] = False,
+) -> None:
+    """Ask a reading another question: answered at once, from the memory it kept.
+
+    That memory was kept for another question, and may lack what this one needs: memread ask --reread FILE...
+    QUESTION reads the text again. The answer is not recorded.
+    """
+    from memread import config as configuration
+    from memread.cli.ask import show_evidence
+    from memread.compose import engine_for
+    from memread.events import Answered
+    from memread.followup import follow_up, started
+    from memread.text import printable
+    from memread.views import choose_view
+
+    if not question.strip():
+        raise UsageError("the question is empty")
+    with open_journal() as journal:
+        record = journal.show(run)
+    begun = started(record)
+    settings: dict[str, object] = {"evidence": False if no_evidence else None, "model": model}
+    if model is None and "://" in begun.engine.path:
+        settings["engine.url"] = begun.engine.path
+    elif model is None and Path(begun.engine.path).is_file():  # else the one that is the default now
+        settings["model"] = begun.engine.path
+    config = configuration.load(settings)
+    with engine_for(config, question) as ready, choose_view(quiet=quiet, json=json) as view:
+        for event in follow_up(record, question, ready.engine, ready.profile):
+            view.show(event, 0)
+    assert isinstance(event, Answered)
+    if not json:
+        sys.stdout.write(printable(event.answer.text) + "\n")
+        if config.evidence and not quiet:
+            show_evidence([event.answer], [question], begun.documents)
+
+
+@app.command()
 def rm(
     run: Annotated[list[str], typer.Argument(help="Ids, or their first letters.", metavar="ID...")],
 ) -> None:
     """Remove readings from the journal."""
-    with _open() as journal:
+    with open_journal() as journal:
         for each in run:
             note(f"removed {journal.remove(each)}")
 
 
-def _open() -> Journal:
+def open_journal() -> Journal:
+    """The journal that the settings name. Raises JournalError if there is none yet."""
     from memread import config
     from memread.journal import Journal
 

@@ -82,11 +82,18 @@
     if (event.buttons) pointed(event);
   });
 
+  // With Shift, to where the memory changed next: most segments of a long text change nothing.
+  const changed = (way) => {
+    let at = now + way;
+    while (at > 0 && at < steps.length - 1 && !steps[at][2] && !steps[at][3]) at += way;
+    return at;
+  };
   const keys = { ArrowLeft: "before", ArrowRight: "after", Home: "first", End: "last" };
   addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || !keys[event.key]) return;
+    if (event.altKey || event.ctrlKey || event.metaKey || !keys[event.key]) return;
     event.preventDefault();
-    show(move[keys[event.key]]());
+    const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    show(event.shiftKey && way ? changed(way) : move[keys[event.key]]());
   });
   addEventListener("hashchange", () => {
     if (named() < 0) return;

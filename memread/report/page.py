@@ -150,7 +150,7 @@ def _settings(told: Story, created: str) -> str:
         ("Profile", started.profile),
         ("Tokens", limits + f"{words.count(budget.answer)} the answer"),
         ("Engine", " · ".join(part for part in (engine.build, engine.device) if part)),
-        *((name, str(value)) for name, value in sorted(engine.settings.items())),
+        *((words.line(name, 60), str(value)) for name, value in sorted(engine.settings.items())),
     ]
     return _table("", [(name, words.line(value, 300)) for name, value in rows if value])
 

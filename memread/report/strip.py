@@ -54,7 +54,7 @@ def _columns(ends: Sequence[tuple[float, float]], heights: Sequence[int]) -> lis
 def _path(kind: str, columns: Sequence[tuple[float, float, int]], most: int, room: int, way: int) -> str:
     drawn = []
     for start, end, height in columns:
-        gap = min(1.0, (end - start) * 0.15)
+        gap = min(10.0, (end - start) * 0.12)
         tall = way * max(1.5, room * (height / most) ** 0.5)
         drawn.append(f"M{start:.1f} {UP + 6 + way}v{tall:.1f}h{max(0.8, end - start - gap):.1f}v{-tall:.1f}z")
     return f'<path class="{kind}" d="{"".join(drawn)}"/>'
