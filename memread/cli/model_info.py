@@ -28,7 +28,11 @@ def info(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Tell what a model is, which profile it is read with, and what fits this machine's memory."""
+    """Tell what a model is, and whether it fits this machine.
+
+    Architecture, size, window, type, chat template, licence; the profile that it is read with; how much memory
+    that needs, how much context and how many layers on the GPU fit, how fast it has read.
+    """
     from memread import config as configuration
     from memread import registry
     from memread.compose import chosen_profile

@@ -17,7 +17,10 @@ def profiles(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """List the profiles: whose weights `pull` can get, their size, licence and memory. NAME: its file."""
+    """List the profiles, or check and print one.
+
+    The list tells which weights `pull` can get, their size, their licence and the memory that they need.
+    """
     import msgspec
 
     from memread import config as configuration

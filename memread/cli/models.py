@@ -100,7 +100,10 @@ def scan(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Register nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Register the models of Ollama, LM Studio, Hugging Face and llama.cpp. Nothing is copied."""
+    """Register what other programs have downloaded.
+
+    Ollama, LM Studio, Hugging Face and llama.cpp: the files stay where they lie, nothing is copied.
+    """
     import os
 
     from memread import config as configuration
@@ -154,7 +157,10 @@ def rm(
     name: Annotated[list[str], typer.Argument(help="Models or aliases.", metavar="NAME...")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a file is deleted.")] = False,
 ) -> None:
-    """Forget models. A file is deleted only if it lies in memread's own folder; others stay."""
+    """Forget models or aliases.
+
+    A file is deleted only if it lies in memread's own folder; others stay.
+    """
     from memread.registry import registering
     from memread.text import one_line
 

@@ -285,6 +285,14 @@ class _Transfer:
                 )
             )
         self.state.size = self.remote.size if self.remote.size is not None else total
+        ends = self.state.size is not None or "chunked" in response.headers.get("Transfer-Encoding", "")
+        if not ends and not self.remote.sha256:
+            raise Fatal(
+                DownloadFailed(
+                    f"{where} does not say how long the file is, so nothing would show that it is incomplete",
+                    "If the publisher states the file's SHA-256, give it with --sha256",
+                )
+            )
         self.state.validator = _validator(response) or self.state.validator
         self._record()
         self.watch.at(self.target.name, self.done, self.state.size)

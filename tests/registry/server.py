@@ -17,6 +17,13 @@ Fault = Callable[["Handler", bytes], None]
 """Answers one request for a file whose content is given; instead of the orderly answer."""
 
 
+class Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that leave early are what is tested."""
+
+
 class Server:
     """Serves `files` with ETags and ranges. `faults` are used up first, one a request for a file."""
 
@@ -32,8 +39,7 @@ class Server:
         self.reached = threading.Event()
         """A stalling request has sent what it sends."""
         self.closing = threading.Event()
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        self.http = Quiet(("127.0.0.1", 0), Handler)
         self.http.owner = self  # type: ignore[attr-defined]
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,))
 

@@ -228,9 +228,32 @@ def test_more_than_the_record_says(fetch: Fetch, server: Server) -> None:
 
 
 def test_without_any_length(fetch: Fetch, server: Server) -> None:
+    """Where a body ends with the connection, nothing but a hash shows that it is complete."""
     server.faults = [serving.unmeasured]
-    assert fetch() == SHA
+    with pytest.raises(DownloadFailed, match="does not say how long the file is"):
+        fetch()
+    server.faults = [serving.unmeasured]
+    assert fetch(SHA) == SHA
     assert fetch.told.places == [(0, None)]
+
+
+def test_chunks_say_themselves_where_they_end(fetch: Fetch, server: Server) -> None:
+    def chunked(self: serving.Handler, content: bytes) -> None:
+        self.head(200, {"Transfer-Encoding": "chunked", "ETag": serving.etag(content)})
+        for at in range(0, len(content), 65_536):
+            piece = content[at : at + 65_536]
+            self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            if at > 131_072 and server.faults:
+                self.close_connection = True
+                return
+        self.wfile.write(b"0\r\n\r\n")
+
+    server.faults = [chunked, status(503)]
+    assert fetch() == SHA
+    assert server.ranges() == ["", "bytes=262144-", "bytes=262144-"]
+    fetch.target.unlink()
+    server.faults = [chunked]
+    assert fetch() == SHA
 
 
 def test_wrong_bytes_are_fetched_once_more_then_refused(fetch: Fetch, server: Server) -> None:

