@@ -30,8 +30,8 @@ def info(
 ) -> None:
     """Tell what a model is, and whether it fits this machine.
 
-    Architecture, size, window, type, chat template, licence; the profile that it is read with; how much memory
-    that needs, how much context and how many layers on the GPU fit, how fast it has read.
+    Architecture, size, window, type, chat template, licence; the profile that it is read with; how much
+    memory that needs, how much context and how many layers on the GPU fit, how fast it has read.
     """
     from memread import config as configuration
     from memread import registry
