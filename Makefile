@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-train test-long lint picture clean
+.PHONY: demo test test-train test-long lint docs picture clean
 
 demo: $(VENV)/.installed  ## Ask a question about the book that ships.
 	$(BIN)/memread ask examples/alice.epub "Who stole the tarts?"
@@ -32,6 +32,10 @@ $(VENV)/.installed: pyproject.toml $(VENV)/bin/python
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable ".[tiny,eval,formats,llm,mcp]" --group test
 	@touch $@
+
+docs: $(VENV)/.installed  ## What docs/ says of the commands, from the program itself.
+	$(BIN)/python -m memread.cli.describe markdown > docs/commands.md
+	$(BIN)/python -m memread.cli.describe man > docs/memread.1
 
 picture: $(VENV)/.installed  ## The README's picture, from a real reading (some minutes).
 	mkdir -p build

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 import tarfile
+import venv
 import zipfile
 from pathlib import Path
 
@@ -43,7 +45,8 @@ def test_the_wheel_holds_everything(built: Path) -> None:
     expected = {"LICENSE", *(f"examples/{path.name}" for path in (ROOT / "examples").glob("*.LICENSE"))}
     assert licences >= expected
     for name in names:
-        assert name.startswith(("memread/", f"memread-{__version__}.dist-info/")), name
+        page = f"memread-{__version__}.data/data/share/man/man1/memread.1"
+        assert name == page or name.startswith(("memread/", f"memread-{__version__}.dist-info/")), name
         assert "__pycache__" not in name
 
 
@@ -65,28 +68,56 @@ def test_the_sdist_can_be_built_and_tested_from(built: Path) -> None:
     assert not [name for name in names if name.startswith((".", "shared")) and name != ".gitignore"]
 
 
-def test_the_installed_wheel_works_elsewhere(built: Path, tmp_path: Path, tiny_gguf: Path) -> None:
-    (wheel,) = built.glob("*.whl")
-    place = tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
-    subprocess.run([*pip, "--target", place, wheel], check=True, capture_output=True)
+@pytest.fixture(scope="module", params=["whl", "tar.gz"])
+def installed(request: pytest.FixtureRequest, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a fresh environment that has the wheel, or what pip makes of the sdist.
+
+    Its dependencies are those of the environment the tests run in: nothing is downloaded.
+    """
+    (package,) = built.glob(f"*.{request.param}")
+    place = tmp_path_factory.mktemp("fresh") / "venv"
+    venv.create(place, with_pip=False)
+    scheme = "nt" if os.name == "nt" else "posix_prefix"
+    paths = {name: sysconfig.get_path(name, scheme, {"base": str(place)}) for name in ("purelib", "scripts")}
+    others = [path for path in sys.path if path and Path(path).resolve() != ROOT]
+    (Path(paths["purelib"]) / "others.pth").write_text("\n".join(others), encoding="utf-8")
+    python = next(Path(paths["scripts"]).glob("python*"))
+    options = [
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--ignore-installed",
+        "--no-compile",
+    ]
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", *options, str(package)]
+    subprocess.run(
+        command, check=True, capture_output=True, env={**os.environ, "PIP_CONFIG_FILE": os.devnull}
+    )
+    return Path(paths["scripts"])
+
+
+def test_the_installed_program_works_elsewhere(installed: Path, tmp_path: Path, tiny_gguf: Path) -> None:
     (tmp_path / "a.txt").write_text("The ship sailed to the west that day.\n" * 4, encoding="utf-8")
-    env = {**os.environ, "PYTHONPATH": str(place), "MEMREAD_MODEL": str(tiny_gguf), "PYTHONUTF8": "1"}
+    env = {**os.environ, "MEMREAD_MODEL": str(tiny_gguf), "MEMREAD_ENGINE_THREADS": "1", "PYTHONUTF8": "1"}
 
-    def memread(*arguments: str) -> str:
-        command = [sys.executable, "-m", "memread", *arguments]
-        return subprocess.run(
-            command, cwd=tmp_path, env=env, check=True, capture_output=True, text=True, encoding="utf-8"
-        ).stdout
+    def run(*command: str | Path) -> str:
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, encoding="utf-8")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
-    where = "import memread.profile as p; print(p.shipped_dir())"
-    shipped = subprocess.run(
-        [sys.executable, "-c", where], cwd=tmp_path, env=env, check=True, capture_output=True, text=True
-    ).stdout
-    assert Path(shipped.strip()) == place / "memread" / "_models"
-    assert memread("--version") == f"memread {__version__}\n"
-    assert "profile default" in memread("models")
-    assert memread("ask", "a.txt", "where?", "--segment", "64", "--memory", "24", "--answer", "16").strip()
+    python, memread = next(installed.glob("python*")), next(installed.glob("memread*"))
+    where = "import memread, memread.profile as p; print(memread.__file__); print(p.shipped_dir())"
+    package, profiles = map(Path, run(python, "-c", where).splitlines())
+    environment = installed.parent.resolve()
+    assert package.resolve().is_relative_to(environment), "the checkout was found, not what was installed"
+    assert profiles.resolve().is_relative_to(environment) and profiles.name == "_models"
+    assert {path.name for path in profiles.glob("*.toml")} == PROFILES
+    assert (environment / "share" / "man" / "man1" / "memread.1").exists()
+    assert run(memread, "--version") == f"memread {__version__}\n"
+    assert "profile default" in run(memread, "models")
+    small = ("--segment", "64", "--memory", "24", "--answer", "16")
+    assert run(memread, "ask", "a.txt", "where?", *small).strip()
 
 
 def test_the_checkout_uses_its_own_profiles() -> None:

@@ -111,8 +111,13 @@ def ask(
     temperature: Annotated[
         float | None, typer.Option("--temperature", help="0: always the likeliest token.", show_default=False)
     ] = None,
-    top_p: Annotated[float | None, typer.Option("--top-p", show_default=False)] = None,
-    seed: Annotated[int | None, typer.Option("--seed", show_default=False)] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option("--top-p", help="Take from the likeliest tokens of this share.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Of the drawing of tokens.", show_default=False)
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Of the CPU.", show_default=False)] = None,
     gpu_layers: Annotated[
         str | None, typer.Option("--gpu-layers", help="A number, or auto.", show_default=False)
