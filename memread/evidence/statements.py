@@ -39,7 +39,7 @@ def statements(text: str) -> list[str]:
     for line in text.splitlines():
         item = line[_LIST_SIGN.match(line).end() :] if line.strip() else ""  # type: ignore[union-attr]
         for sentence in sentences(item):
-            found += filter(_states, _PARTS.split(sentence))
+            found += filter(_states, (part.rstrip(";；؛ ") for part in _PARTS.split(sentence)))
     return found
 
 

@@ -68,7 +68,8 @@ class Tracer:
                 if match := text.find(statement):
                     rank = (match.verified, match.score, _likeness(wanted | asked, stems))
                     if best is None or rank > best[0]:
-                        best = rank, _under(claim, statement, match)
+                        part = msgspec.structs.replace(claim, quote=claim.quote[match.start : match.end])
+                        best = rank, _under(part, statement, match)
             found.append(best[1] if best else Claim(statement))
         return Evidence(tuple(found), self.claims)
 

@@ -52,15 +52,18 @@ def read(reading: Reading, *, timed: bool = True) -> str:
     if not done and not reading.resumed:
         return "Nothing was read."
     reached = _reached(last, fraction, complete, reading)
+    taken = f"{words.plural(reading.resumed, 'segment')} taken over from the earlier run"
     text = f"Read {words.plural(done, 'segment')}, {words.count(tokens)} tokens"
+    if not done:
+        text, taken = f"Read nothing anew: {taken}", ""
     if reached:
         text += f", {reached}"
     if timed:
         text += f" in {words.duration(reading.elapsed)}"
         if tokens and reading.elapsed > 0:
             text += f" ({words.rate(tokens / reading.elapsed)})"
-    if reading.resumed:
-        text += f"; {words.plural(reading.resumed, 'segment')} taken over from the earlier run"
+    if reading.resumed and taken:
+        text += f"; {taken}"
     if not complete:
         text += ". The answer is partial" if reading.answer is not None else ". Not finished"
     return text + "."

@@ -16,7 +16,7 @@ from memread.evidence import statements
         ("- one thing\n* another\n1. a third\n(b) a fourth", ["one thing", "another", "a third", "a fourth"]),
         ("Key facts:\n- Ahab lost a leg", ["Ahab lost a leg"]),
         ("Mr. Smith met J. R. Ewing on p. 5. He left.", ["Mr. Smith met J. R. Ewing on p. 5.", "He left."]),
-        ("He sailed; she stayed.", ["He sailed;", "she stayed."]),
+        ("He sailed; she stayed.", ["He sailed", "she stayed."]),
         ("It cost 3.5 dollars.", ["It cost 3.5 dollars."]),
         ("吾輩は猫である。名前はまだ無い。", ["吾輩は猫である。", "名前はまだ無い。"]),
         ("ذهب إلى البحر؟ ثم عاد.", ["ذهب إلى البحر؟", "ثم عاد."]),
