@@ -8,6 +8,7 @@ are never joined: either the SHA-256 is known beforehand, or the server must con
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -90,7 +91,8 @@ def download(
     try:
         with lock.acquire(timeout=0):
             digest = _Transfer(remote, target, client, watch, sleep).run()
-            Path(lock.lock_file).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # Windows does not remove what is open
+                Path(lock.lock_file).unlink()
             return digest
     except filelock.Timeout as error:
         raise DownloadFailed(f"{target.name}: another process is downloading it") from error
@@ -156,6 +158,8 @@ class _Transfer:
             if self.remote.size is None or keep <= self.remote.size:
                 self.state = msgspec.structs.replace(left, source=self.state.source)
                 self._truncate(file, keep)
+                if keep:
+                    self.watch.say(f"{self.target.name}: {keep / 1e6:,.0f} MB are here; going on after them")
                 self._rehash(file)
                 return
         self._fresh(file)

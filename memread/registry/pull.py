@@ -145,11 +145,15 @@ def pull(
     if not header.text("general.architecture"):
         raise DownloadFailed(f"{model.path}: a GGUF file, but not a model")
     try:
-        registering.add(model, model.name, folders, planned.origin)
+        registering.add(model, planned.name or None, folders, planned.origin)
     except UsageError:  # the name is taken by a file elsewhere
-        name = registering.add(model, f"{model.name}@pulled", folders, planned.origin)
+        name = registering.add(model, _other_name(model.name), folders, planned.origin)
         model = msgspec.structs.replace(model, name=name)
     return Pulled(model, planned.origin, len(missing), all(file.sha256 for file in planned.files))
+
+
+def _other_name(name: str) -> str:
+    return "-".join(name.split()) + "@pulled"
 
 
 def _of_profile(

@@ -67,7 +67,6 @@ def add(model: InstalledModel, name: str | None, folders: Sequence[Path], origin
     entry = Entry(str(model.path.absolute()), "pulled" if origin else "added", origin)
 
     def how(known: Catalogue) -> Catalogue:
-        _check_name(chosen)
         taken = known.models.get(chosen)
         others = {each.name: each.path for each in installed(folders)}
         if chosen in known.aliases or (taken is None and others.get(chosen, model.path) != model.path):
@@ -78,7 +77,9 @@ def add(model: InstalledModel, name: str | None, folders: Sequence[Path], origin
             )
         return known.with_model(chosen, entry)
 
-    chosen = name or model.name
+    if name is not None:
+        _check_name(name)
+    chosen = name or model.name  # a file's own name may hold spaces
     catalogue.change(folders[0], how)
     return chosen
 

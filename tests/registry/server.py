@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 Fault = Callable[["Handler", bytes], None]
 """Answers one request for a file whose content is given; instead of the orderly answer."""
@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         owner = self.owner
         owner.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-        path = urlsplit(self.path).path
+        path = unquote(urlsplit(self.path).path)
         with contextlib.suppress(ConnectionError, TimeoutError):
             if path in owner.redirects:
                 return self.head(302, {"Location": owner.redirects[path], "Content-Length": "0"})
@@ -237,7 +237,7 @@ class Hub:
             }
         )
         place = f"/{self.repository}/resolve/{self.COMMIT}/{name}"
-        self.api.redirects[place] = f"{self.files.url}/blobs/{name}?Signature=secret-of-the-cdn"
+        self.api.redirects[place] = f"{self.files.url}/blobs/{quote(name)}?Signature=secret-of-the-cdn"
         self.files.files[f"/blobs/{name}"] = content
         self.publish()
 

@@ -354,6 +354,12 @@ def test_a_file_the_repository_lost(puller: Puller, repository: Hub, weights: by
         puller("hf:owner/name-GGUF")
 
 
+def test_a_file_name_with_spaces(puller: Puller, repository: Hub, weights: bytes) -> None:
+    repository.add("my model Q4_0.gguf", weights)
+    assert puller("hf:owner/name-GGUF").model.name == "my model Q4_0"
+    assert registry.find("my model q4_0", puller.folders).source == "pulled"
+
+
 def test_a_name_that_is_taken(puller: Puller, repository: Hub, weights: bytes, tmp_path: Path) -> None:
     other = tmp_path / "m-Q4_0.gguf"
     shutil.copy(write_tiny_gguf(tmp_path / "x.gguf", layers=1), other)
