@@ -48,6 +48,28 @@ def _adjusted(config: Config, profile: Profile) -> Profile:
     )
 
 
+class Outline(msgspec.Struct, frozen=True):
+    """What is known of an engine before it is made."""
+
+    model: str
+    profile: Profile
+    """Not yet fitted to a context."""
+    context: int
+    """Tokens: what the model was trained to, or a server's; 0 where nobody tells."""
+    slots: int
+    """Requests that it works on at a time; 0 where nobody tells."""
+
+
+def outline(config: Config) -> Outline:
+    """What the settings lead to. A server is asked. Raises as engine_for."""
+    if config.url is None:
+        found = registry.find(config.model, config.model_folders)
+        return Outline(found.name, chosen_profile(config, found), found.description.context, 0)
+    with connected(config) as connection:
+        server = connection.server
+        return Outline(server.model, served_profile(config, connection), connection.context, server.slots)
+
+
 @contextmanager
 def engine_for(
     config: Config,
@@ -142,9 +164,7 @@ def served(config: Config, connection: Connection, questions: Sequence[str] = ()
     """An engine on a server, whose context is not ours to choose. Raises QuestionTooLong, ContextTooSmall."""
     from memread.engine.http.engine import Settings
 
-    name = connection.server.model
-    metadata = connection.metadata or {"general.name": name, "general.basename": name}
-    profile = _adjusted(config, registry.profile_for(metadata, config.profile, profiles_dir()))
+    profile = served_profile(config, connection)
     longest = max(questions or (profile.wording.summary,), key=connection.tokenizer.count)
     room = connection.context or config.context
     fitted, need = planning.fit(
@@ -183,6 +203,13 @@ def engine_settings(config: Config, choice: Choice | None, *, context: int, slot
         threads=pick("threads", measured.threads),
         copy_ahead=config.copy_ahead,
     )
+
+
+def served_profile(config: Config, connection: Connection) -> Profile:
+    """The profile for a server's model: by its name, where there is no local file. Raises ConfigError."""
+    name = connection.server.model
+    metadata = connection.metadata or {"general.name": name, "general.basename": name}
+    return _adjusted(config, registry.profile_for(metadata, config.profile, profiles_dir()))
 
 
 def _given(values: Mapping[str, int | float | None]) -> dict[str, int | float]:

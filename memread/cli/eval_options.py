@@ -36,7 +36,8 @@ ParallelOption = Annotated[
         "--parallel",
         min=1,
         max=256,
-        help="Items at a time. Default: 1 on a CPU, where results can then be repeated exactly; 4 on a GPU.",
+        help="Items at a time. Default: 1 on a CPU, where results can then be repeated exactly; 4 on a GPU, "
+        "as many as a server (MEMREAD_ENGINE_URL) takes.",
         show_default=False,
     ),
 ]

@@ -50,7 +50,8 @@ def stat(
 
     from memread import config as configuration
     from memread import registry
-    from memread.compose import chosen_profile
+    from memread.compose import chosen_profile, connected, served_profile
+    from memread.config import digest_cache
     from memread.ingest import open_documents, read_all, select_part
     from memread.segment import segments
     from memread.text import one_line
@@ -67,9 +68,16 @@ def stat(
         documents, left_out = open_documents(resolved.inputs, password=password, selection=selection)
         for document in documents:
             stack.callback(document.close)
-        found = registry.find(config.model, config.model_folders)
-        chosen = chosen_profile(config, found)
-        tokenizer = _tokenizer(found, stack)
+        digest = ""
+        if config.url is not None:
+            connection = stack.enter_context(connected(config))
+            name, chosen = connection.server.model, served_profile(config, connection)
+            tokenizer = connection.tokenizer
+        else:
+            found = registry.find(config.model, config.model_folders)
+            name, chosen, tokenizer = found.name, chosen_profile(config, found), _tokenizer(found, stack)
+            if config.journal_path.exists():
+                digest = registry.weights_digest(found.path, digest_cache())
         tokens = characters = count = 0
         skipped = list(chain(resolved.left_out, left_out))
         for part in segments(read_all(documents), tokenizer, chosen.budget.segment):
@@ -80,7 +88,7 @@ def stat(
             else:
                 skipped.append(part)
         infos = [document.info for document in documents]
-    speed = _speed(config, found)
+    speed = _speed(config, digest)
     seconds = tokens / speed if speed else None
     if json:
         write(
@@ -91,7 +99,7 @@ def stat(
                 "tokens": tokens,
                 "segments": count,
                 "segment_limit": chosen.budget.segment,
-                "model": found.name,
+                "model": name,
                 "profile": chosen.name,
                 "expected_seconds": seconds,
                 "skipped": [{"place": part.locator.label(), "reason": part.reason} for part in skipped],
@@ -108,7 +116,7 @@ def stat(
         if info.title or info.author:
             typer.echo(f"  {one_line(' — '.join(part for part in (info.title, info.author) if part))}")
     typer.echo(
-        f"{tokens:,} tokens ({found.name}) · {characters:,} characters · "
+        f"{tokens:,} tokens ({name}) · {characters:,} characters · "
         f"{count:,} segments of up to {chosen.budget.segment:,} tokens"
     )
     for part in skipped:
@@ -134,17 +142,15 @@ def _tokenizer(model: InstalledModel, stack: ExitStack) -> Tokenizer:
     return weights.vocabulary
 
 
-def _speed(config: Config, model: InstalledModel) -> float | None:
-    """Tokens of text read per second in recorded readings with this model; None where there are none."""
-    from memread import registry
-    from memread.config import digest_cache
+def _speed(config: Config, digest: str) -> float | None:
+    """Tokens of text read per second in recorded readings with these weights; None where there are none."""
     from memread.journal import Journal
 
-    if not config.journal_path.exists():
+    if not digest:
         return None
     try:
         with Journal.open(config.journal_path) as journal:
-            found = journal.speed(registry.weights_digest(model.path, digest_cache()))
+            found = journal.speed(digest)
     except JournalError:
         return None
     return found.tokens_per_second if found else None

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from memread import registry
-from memread.compose import chosen_profile, engine_for
+from memread.compose import engine_for, outline
 from memread.config import Config
 from memread.errors import UsageError
 from memread.eval import progress
@@ -25,6 +24,8 @@ from memread.protocols import Engine, Tokenizer
 
 _WORDING = 512
 """Tokens for a method's wording and the chat template, at the most."""
+_SERVED = 4
+"""Items at a time where a server does not tell how many it takes."""
 _SHORT = 1.02
 """A text may be this much longer than was asked for."""
 
@@ -44,7 +45,7 @@ class Options(msgspec.Struct, frozen=True):
     sweeps: tuple[str, ...] = ()
     parallel: int | None = None
     """Items at a time; None: 1 on a CPU (a second one gains little there, and takes its repeatability), 4 on
-    a GPU."""
+    a GPU, as many as a server takes."""
     window: int | None = None
     """Tokens for the methods with one context; None: what the model was trained to."""
     longest: int | None = None
@@ -65,13 +66,12 @@ def evaluate(
     """
     if any(method.name in ("bm25", "notes") for method in options.methods):
         search.require()
-    found = registry.find(config.model, config.model_folders)
-    profile = chosen_profile(config, found)
-    compared = arms(options.methods, profile, options.sweeps)
-    trained = found.description.context
+    found = outline(config)
+    compared = arms(options.methods, found.profile, options.sweeps)
+    trained = found.context
     window = min(options.window or trained, trained) if trained else options.window or 8192
     need = min(_context(compared, window, options.longest), max(trained, window))
-    slots = options.parallel or _parallel(config)
+    slots = options.parallel or (found.slots or _SERVED if config.url else _parallel(config))
 
     def told(text: str, share: float | None) -> None:
         if share is None or share == 0:

@@ -16,7 +16,7 @@ def lines(reading: Reading) -> list[str]:
     """A few lines, safe to print, most important first; none when nothing was begun."""
     if reading.started is None:
         return []
-    said = [read(reading), *skipped(reading), *guarded(reading)]
+    said = [read(reading), *skipped(reading), *guarded(reading), *defused(reading)]
     if reading.started.recorded and reading.started.run:
         run = words.line(reading.started.run, 80)
         said.append(f"Run {run} – see it again: memread runs show {run}")
@@ -30,7 +30,7 @@ def warnings(reading: Reading) -> list[str]:
         coverage = reading.answer.coverage
         reached = _reached(coverage.last, coverage.fraction, False, reading)
         said.append("The answer is partial: read " + (reached or "only a part") + ".")
-    return [*said, *skipped(reading), *guarded(reading), *notices(reading)]
+    return [*said, *skipped(reading), *guarded(reading), *defused(reading), *notices(reading)]
 
 
 def failure(reading: Reading) -> list[str]:
@@ -112,6 +112,16 @@ def guarded(reading: Reading) -> list[str]:
     return [
         said + (f" ({why})." if why else "."),
         *(["No memory was ever accepted: the answer rests on nothing that was read."] if nothing else []),
+    ]
+
+
+def defused(reading: Reading) -> list[str]:
+    """What was changed in the text for a server that would have taken it for commands."""
+    count = reading.answer.counts.defused if reading.answer is not None else 0
+    if not count:
+        return []
+    return [
+        f"{words.plural(count, 'spelling')} of special tokens broken up, for a server that takes text only."
     ]
 
 

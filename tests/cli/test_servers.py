@@ -74,6 +74,7 @@ def test_what_was_read_stays_when_a_server_fails(memread: Memread) -> None:
         server.acts[:] = [by_prompt] * 60
         again = memread("ask", text, QUESTION, "--events", env=env)
         assert again.code == 0
+        assert "2 spellings of special tokens broken up" in memread("ask", text, QUESTION, env=env).err
         assert memories(again.events) == {k: v for k, v in memories(whole.events).items() if k >= 3}
         assert answer(again.events) == answer(whole.events)
         found = memread("ask", text, QUESTION, "--json", env=env).json
