@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-train test-long lint docs picture clean
+.PHONY: demo test test-train test-long bench lint docs picture clean
 
 demo: $(VENV)/.installed  ## Ask a question about the book that ships.
 	$(BIN)/memread ask examples/alice.epub "Who stole the tarts?"
@@ -16,6 +16,9 @@ test-train: $(VENV)/.installed-train  ## The tests of training, which need torch
 
 test-long: $(VENV)/.installed-test  ## The tests that take minutes.
 	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/.installed-test  ## How fast memread reads, as ratios (docs/PERFORMANCE.md); BENCH="--help" for more.
+	$(BIN)/python -m benchmarks $(BENCH)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -193,7 +193,7 @@ SETTINGS: Final = (
     Setting("engine.batch", 512, "1 to 65536", "Prompt tokens computed at a time.", _whole(1, 1 << 16)),
     Setting(
         "engine.copy_ahead",
-        60,
+        63,
         "0 (off) to 4096",
         "Tokens of a reply guessed from the old memory and the section, and checked at once.",
         _whole(0, 4096),

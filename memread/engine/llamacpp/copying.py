@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_TRUST = 16
-"""A text that is rewritten counts, before its first token, as if so many tokens had agreed."""
+_SURE = 16
+"""From so many agreeing tokens on a guess is as long as it may be. A text that is rewritten counts, before
+its first token, as if so many had agreed."""
 _LEAST = 2
 """Tokens that must agree before anything is guessed: single ones agree by chance."""
 _GROWTH = 2
-"""A guess is so many times as long as what agrees: a wrong one costs in proportion to what was won."""
+"""Before that it is so many times as long as what agrees: a wrong one costs in proportion to what was won."""
 _END = -1
 """Between two texts; no token has this id."""
 
@@ -36,7 +37,7 @@ class Copying:
             self._known += [*text, _END]
         for place, token in enumerate(self._known):
             self._after.setdefault(token, []).append(place + 1)
-        self._agreed = {0: _TRUST}
+        self._agreed = {0: _SURE}
         """Places in what is known → how many tokens before them are the last ones of the reply."""
         self._next = 0
         """Where copying from the rewritten text was last."""
@@ -56,8 +57,9 @@ class Copying:
         place = self._place()
         if place is None:
             return []
-        end = place + min(room, self._most, _GROWTH * self._agreed[place])
-        guess = self._known[place:end]
+        agreed = self._agreed[place]
+        length = min(room, self._most, self._most if agreed >= _SURE else _GROWTH * agreed)
+        guess = self._known[place : place + length]
         return guess[: guess.index(_END)] if _END in guess else guess
 
     def _place(self) -> int | None:

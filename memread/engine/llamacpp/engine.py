@@ -54,10 +54,9 @@ class Settings(msgspec.Struct, frozen=True):
     """Prompt tokens decoded at a time."""
     threads: int = 0
     """0: one a physical core."""
-    copy_ahead: int = 60
+    copy_ahead: int = 63
     """Tokens guessed ahead in one batch, of all slots together; 0: none. Each needs memory for its logits.
-    On a CPU llama.cpp computes attention by other operations from 64 tokens on; below, guesses change no bit
-    there when the weights are quantized."""
+    One more is computed with them: on a CPU 64 tokens take less time than 63 (docs/PERFORMANCE.md)."""
 
 
 class _Share(NamedTuple):
@@ -308,7 +307,7 @@ class LlamaEngine:
         if row < 0:
             return outputs
         for i, expected in enumerate([*guess, None]):
-            token: int = self._api.llama_sampler_sample(slot.sampler, self._context, row + i)
+            token = self._draw(slot, row + i)
             if self._model.vocabulary.ends(token):
                 return outputs + self._finish(slot, "stop")
             slot.reply.append(token)
@@ -328,6 +327,11 @@ class LlamaEngine:
             if not slot.kv:  # it is computed again; let it be the last time
                 self._cuttable = False
         return outputs
+
+    def _draw(self, slot: Slot, row: int) -> int:
+        """The next token of a slot's reply, from the logits of a row of the batch."""
+        token: int = self._api.llama_sampler_sample(slot.sampler, self._context, row)
+        return token
 
     def _finish(self, slot: Slot, finish: Finish) -> list[Output]:
         outputs: list[Output] = []

@@ -1,0 +1,147 @@
+"""Benchmarks of whole programs: memread's start, and a server that is asked once a segment."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.measure import Clock, Row, figure, paired, ratio, seconds
+from benchmarks.models import ending, memory_of, passages
+from benchmarks.reading import QUESTION, Options, profile_of, reader
+from memread import prompts
+from memread.driver import drive
+from memread.engine.llamacpp.library import cpu_threads
+from memread.engine.llamacpp.model import Model
+from memread.loop import flow
+from memread.segment import segments
+from memread.types import Segment
+
+_STARTING = 120
+"""Seconds a server may take until it answers."""
+
+
+def start(options: Options) -> Iterator[Row]:
+    """`memread --help`, and `memread stat` on a book of 1 MB."""
+    with Model(options.model, vocabulary_only=True) as model:
+        text = "".join(passage.text for passage in passages(model, 200_000))
+    book = options.folder / "book.txt"
+    book.write_text((text * (1 + 1_000_000 // len(text)))[:1_000_000], encoding="utf-8")
+    environment = {**os.environ, "XDG_DATA_HOME": str(options.folder), "XDG_CACHE_HOME": str(options.folder)}
+    for arguments, target in (
+        (["--help"], "≤ 0.25 s"),
+        (["stat", str(book), "-m", str(options.model)], "≤ 1.5 s"),
+    ):
+        command = [sys.executable, "-m", "memread", *arguments]
+        clock = options.clock
+        _run(command, environment)  # the first run reads the disk
+        values = [seconds(lambda: _run(command, environment))]
+        while len(values) < 2 * options.runs + 1 and not clock.over:
+            values.append(seconds(lambda: _run(command, environment)))
+        shown = "memread --help" if arguments == ["--help"] else "memread stat, a book of 1 MB"
+        yield figure("start", f"`{shown}`", target, values, "s")
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def server(options: Options) -> Iterator[Row]:
+    """memread ÷ one chat completion a segment over HTTP to llama-cpp-python's server, same file and segments.
+
+    memread leaves a memory of 512 tokens unchanged; the server writes 512 tokens, one by one, as it does
+    whatever they say: it may not end before. So both write a memory of 512 tokens after each segment.
+    """
+    for name, path in options.models():
+        with Model(path) as model:
+            memory = memory_of(model, 512)
+            profile = profile_of(memory, 1500, 1024)
+            cut = segments(iter(passages(model, options.segments * 1500)), model.vocabulary, 1500)
+            texts = [item for item in cut if isinstance(item, Segment)][: options.segments]
+            written = len(model.vocabulary.encode(memory))
+            end = ending(model)
+            wordings = [
+                "".join(part.text for part in parts if not part.marker)
+                for parts in (
+                    prompts.update(profile, model.frame, question=QUESTION, memory=memory, section=text.text)
+                    for text in texts
+                )
+            ]
+            threads = options.threads or cpu_threads()
+            with (
+                _serving(path, threads) as address,
+                reader(model, memory, context=4096, threads=threads) as engine,
+            ):
+
+                def ours() -> float:
+                    reading = flow(QUESTION, texts, profile, engine.frame)
+                    return seconds(lambda: [*drive(engine, [reading])])
+
+                def theirs() -> float:
+                    return seconds(lambda: [_complete(address, text, written, end) for text in wordings])
+
+                theirs_once = _complete(address, wordings[0], 1, end)
+                assert theirs_once == 1
+                pairs = paired(ours, theirs, options.runs, options.clock)
+            yield ratio(
+                "server",
+                f"memread ÷ a chat completion a segment over HTTP, segments of 1,500, memory of 512, {name}",
+                "≤ 0.70 (CPU), ≤ 0.35 (GPU)",
+                pairs,
+                f"{len(texts)} segments, {min(b for _, b in pairs):.1f} s over HTTP",
+            )
+
+
+@contextmanager
+def _serving(path: Path, threads: int) -> Iterator[str]:
+    """llama-cpp-python's server with a model, as its documentation starts it; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(path), "--port", str(port)]
+    command += ["--n_ctx", "4096", "--n_threads", str(threads), "--n_threads_batch", str(threads)]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+    try:
+        clock = Clock(_STARTING)
+        address = f"http://127.0.0.1:{port}"
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/v1/models", timeout=5).read()
+                break
+            except OSError as error:
+                if clock.over or process.poll() is not None:
+                    raise SystemExit(
+                        "llama-cpp-python's server does not start: pip install 'llama-cpp-python[server]'"
+                    ) from error
+                time.sleep(0.2)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _complete(address: str, message: str, tokens: int, end: int) -> int:
+    """One chat completion of exactly so many tokens; how many they were."""
+    body = {
+        "messages": [{"role": "user", "content": message}],
+        "max_tokens": tokens,
+        "temperature": 0.0,
+        "logit_bias": {str(end): -100},
+    }
+    request = urllib.request.Request(
+        f"{address}/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=3600) as response:
+        found: int = json.load(response)["usage"]["completion_tokens"]
+    return found
