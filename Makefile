@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-train test-long bench lint docs picture clean
+.PHONY: demo test test-train test-long bench torture lint docs picture clean
 
 demo: $(VENV)/.installed  ## Ask a question about the book that ships.
 	$(BIN)/memread ask examples/alice.epub "Who stole the tarts?"
@@ -19,6 +19,9 @@ test-long: $(VENV)/.installed-test  ## The tests that take minutes.
 
 bench: $(VENV)/.installed-test  ## How fast memread reads, as ratios (docs/PERFORMANCE.md); BENCH="--help" for more.
 	$(BIN)/python -m benchmarks $(BENCH)
+
+torture: $(VENV)/.installed-test  ## Some hundred readings killed at any moment and gone on with (at most 45 minutes).
+	$(BIN)/python -m tests.torture
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

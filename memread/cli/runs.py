@@ -10,6 +10,7 @@ import typer
 
 from memread.cli.errors import note
 from memread.errors import JournalError, UsageError
+from memread.text import one_line
 
 if TYPE_CHECKING:
     from memread.events import Event
@@ -29,7 +30,6 @@ def runs(
         return
     import msgspec
 
-    from memread.text import one_line
     from memread.views.json import write
 
     with open_journal() as journal:
@@ -157,6 +157,32 @@ def rm(
     with open_journal() as journal:
         for each in run:
             note(f"removed {journal.remove(each)}")
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option("--keep", min=0, help="How many of the newest to keep.")],
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Also those that could still be gone on with.")
+    ] = False,
+) -> None:
+    """Remove all but the newest finished readings from the journal."""
+    with open_journal() as journal:
+        removed = journal.prune(keep, unfinished=unfinished)
+    note(f"removed {len(removed)} readings" if len(removed) != 1 else "removed 1 reading")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The new file.", metavar="FILE")],
+) -> None:
+    """Write a sound copy of the journal, also while a reading is being recorded.
+
+    A copy of the file itself, made while it is written, may be torn.
+    """
+    with open_journal() as journal:
+        count = journal.backup(file)
+    note(f"{count} readings are in {one_line(str(file))}")
 
 
 def open_journal() -> Journal:

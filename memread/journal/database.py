@@ -118,6 +118,24 @@ class Database:
                         self._connection.execute("ROLLBACK")
                 raise
 
+    def copy(self, target: Path) -> None:
+        """Write all of it, as it is at one moment, to the new file `target`. Raises JournalError.
+
+        The file is complete when it appears, and private; processes that write meanwhile are not disturbed.
+        """
+        part = target.with_name(f"{target.name}.{os.getpid()}.part")
+        with translated(target):
+            if target.exists():
+                raise JournalError(f"{target} exists already", "Name a new file.")
+            try:
+                os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as copied:
+                    self._connection.backup(copied)
+                    copied.execute("PRAGMA journal_mode = DELETE")  # one file, without -wal and -shm
+                os.link(part, target)  # as a rename, but never over another file
+            finally:
+                part.unlink(missing_ok=True)
+
     def forget(self) -> None:
         """Let nothing that was deleted linger in the write-ahead log (other readers permitting)."""
         self.rows("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -31,6 +31,10 @@ from memread.journal.records import (
 _ROW = "n, id, status, created, updated, steps, tokens, taken_from"
 
 
+_ALL = 1 << 62
+"""A limit that is none."""
+
+
 class Journal:
     """The runs recorded in one file. A context manager; for the thread that opened it.
 
@@ -130,6 +134,26 @@ class Journal:
             lease.release()
         discard(self.path, run_id)
         return run_id
+
+    def prune(self, keep: int, *, unfinished: bool = False) -> list[str]:
+        """Remove all but the newest `keep` finished runs; returns their ids. Raises JournalError.
+
+        unfinished: those too that could be gone on with. A run that is being recorded stays.
+        """
+        rows = [row for row in self.runs(_ALL) if row.status == "done" or unfinished]
+        return [self.remove(row.run_id) for row in rows[keep:] if row.status != "running"]
+
+    def backup(self, target: Path) -> int:
+        """Write a sound copy of the journal to the new file `target`, also while others record.
+
+        Returns how many runs it has, each verified in the copy. Raises JournalError.
+        """
+        self._database.copy(target)
+        with Journal.open(target) as copied:
+            rows = copied.runs(_ALL)
+            for row in rows:
+                copied.verify(row.run_id)
+        return len(rows)
 
     def speed(self, weights: str, device: str | None = None, steps: int = 64) -> Speed | None:
         """How fast this machine read with these weights in the last `steps` segments; None if it never did.

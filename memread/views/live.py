@@ -20,6 +20,7 @@ from memread.views.base import Clock, Closing, View, numbered
 from memread.views.frame import draw
 from memread.views.page import Glyphs, glyphs_for, page_of
 from memread.views.reading import Reading
+from memread.views.suspend import Suspension
 
 FRAMES = 12
 """Pictures a second, at most, while something happens."""
@@ -51,13 +52,17 @@ class LiveView(Closing):
         self._queue: deque[tuple[float, int, Event]] = deque()
         self._closed = False
         self._live = _Region(self, console, auto_refresh)
+        self._suspension = Suspension(console.file, self._leave, self._back)
 
     def __enter__(self) -> LiveView:
         return self
 
     def show(self, event: Event, question: int = 0) -> None:
         self._queue.append((self._clock(), question, event))
-        if not self._closed and not self._live.is_started:
+        self._suspension.look()
+        if not (self._closed or self._suspension.away or self._live.is_started):
+            if self.console.is_terminal:
+                self._suspension.begin()
             self._live.start()
 
     def close(self) -> None:
@@ -65,13 +70,8 @@ class LiveView(Closing):
         if self._closed:
             return
         self._closed = True
-        begun = self._live.is_started
-        try:
-            self._live.stop()
-        finally:
-            # Whatever broke in, the cursor is back.
-            if begun:
-                self.console.show_cursor(True)
+        self._suspension.end()
+        self._leave()
         self.fold()
         first, *others = self.readings
         said = [*summary.notices(first), *summary.lines(first)]
@@ -79,6 +79,18 @@ class LiveView(Closing):
             said += [numbered(line, number) for line in summary.guarded(reading)]
         for line in said:
             self.console.print(Text(line, "dim"), markup=False, highlight=False, soft_wrap=True)
+
+    def _leave(self) -> None:
+        """Take the live region away, and give the cursor back whatever breaks in."""
+        begun = self._live.is_started
+        try:
+            self._live.stop()
+        finally:
+            if begun:
+                self.console.show_cursor(True)
+
+    def _back(self) -> None:
+        self._live.start()
 
     def of(self, question: int) -> View:
         """The view for the events of one of the questions."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import signal
 import sys
 import time
@@ -25,19 +27,26 @@ QUESTION = "how far did the ship sail?"
 class Terminal:
     """A process in a terminal, and the screen as a person would see it."""
 
-    def __init__(self, memread: Memread, arguments: list[str], size: tuple[int, int], **env: str) -> None:
+    def __init__(
+        self, memread: Memread, arguments: list[str], size: tuple[int, int], shell: bool = False, **env: str
+    ) -> None:
+        """shell: as a job of an interactive shell."""
         columns, lines = size
         self.screen = pyte.HistoryScreen(columns, lines, history=2000, ratio=0.5)
         self._stream = pyte.ByteStream(self.screen)
         self.out = b""
+        command = [sys.executable, "-m", "memread", *arguments]
+        first, *rest = ["bash", "--norc", "--noprofile", "--noediting", "-i"] if shell else command
         self.child = pexpect.spawn(
-            sys.executable,
-            ["-m", "memread", *arguments],
+            first,
+            rest,
             dimensions=(lines, columns),
             env={**memread.environment(), "TERM": "xterm-256color", **env},
             cwd=str(memread.folder),
             timeout=30,
         )
+        if shell:
+            self.child.send(shlex.join(command) + "\r")
 
     def read(self, until: str = "", timeout: float = 30) -> None:
         """Feed the screen until it shows `until`; "" is the end of the process."""
@@ -58,6 +67,16 @@ class Terminal:
         else:
             self.child.close()
             assert time.monotonic() < deadline, "still running"
+
+    def read_screen(self, until: str) -> None:
+        """Feed the screen until `until` is on it now, not only above it."""
+        deadline = time.monotonic() + 30
+        while until not in "".join(self.screen.display):
+            assert time.monotonic() < deadline, self.screen.display
+            with contextlib.suppress(pexpect.TIMEOUT):
+                data = self.child.read_nonblocking(65536, timeout=0.2)
+                self.out += data
+                self._stream.feed(data)
 
     @property
     def text(self) -> str:
@@ -88,8 +107,10 @@ Open = Callable[..., Terminal]
 def terminal(memread: Memread) -> Iterator[Open]:
     opened: list[Terminal] = []
 
-    def open_one(*arguments: str, size: tuple[int, int] = (80, 24), **env: str) -> Terminal:
-        opened.append(Terminal(memread, list(arguments), size, **env))
+    def open_one(
+        *arguments: str, size: tuple[int, int] = (80, 24), shell: bool = False, **env: str
+    ) -> Terminal:
+        opened.append(Terminal(memread, list(arguments), size, shell, **env))
         return opened[-1]
 
     yield open_one
@@ -171,6 +192,28 @@ def test_stopped_and_continued(memread: Memread, terminal: Open) -> None:
     shown.child.kill(signal.SIGCONT)
     shown.read()
     assert shown.child.exitstatus == 0
+    shown.restored()
+
+
+def test_ctrl_z_gives_the_terminal_back_and_fg_draws_again(memread: Memread, terminal: Open) -> None:
+    """In a real shell: Ctrl-Z, something typed at its prompt, `fg`."""
+    memread.write("a.txt", log(2000))
+    shown = terminal("ask", "a.txt", QUESTION, shell=True)
+    shown.read_screen("tok/s")
+    assert shown.screen.cursor.hidden
+    shown.child.send("\x1a")
+    shown.read(until="Stopped")
+    shown.child.send("echo the-$((20+3))-shell\r")
+    shown.read(until="the-23-shell")
+    shown.restored()
+    assert "tok/s" not in " ".join(shown.screen.display), "the picture is taken away"
+    shown.child.send("fg\r")
+    shown.read_screen("tok/s")
+    assert shown.screen.cursor.hidden
+    shown.child.send("\x03")
+    shown.read(until="The answer is partial")
+    shown.child.send("exit\r")
+    shown.read()
     shown.restored()
 
 

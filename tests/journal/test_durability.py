@@ -450,3 +450,80 @@ def test_an_older_journal_is_brought_up_to_date_or_left_as_it_was(
     monkeypatch.undo()
     with pytest.raises(JournalError, match="newer memread"):
         Journal.open(path)
+
+
+# ── copies ──
+
+
+def test_a_backup_is_sound_while_another_process_records(path: Path, tmp_path: Path) -> None:
+    with child(path, "Who?", 10**6) as process:
+        line(process, "step")
+        for turn in range(4):
+            copy = tmp_path / f"copy{turn}"
+            with Journal.open(path) as journal:
+                assert journal.backup(copy) == 1
+            check_integrity(copy)
+            assert [*tmp_path.glob("copy*-*")] == [], "it needs no other file"
+            if os.name == "posix":
+                assert copy.stat().st_mode & 0o777 == 0o600
+    with Journal.open(tmp_path / "copy3") as copied:
+        again = copied.unfinished(identity("Who?"))
+        assert again is not None and again.recorded > 0
+        again.close()
+    with Journal.open(path) as journal, pytest.raises(JournalError, match="exists already"):
+        journal.backup(tmp_path / "copy0")
+    assert not [*tmp_path.glob("*.part")]
+
+
+def test_a_torn_plain_copy_is_sound_or_refused_never_wrong(path: Path, tmp_path: Path) -> None:
+    """Copied page by page while it is written, without its -wal, cut short, or with pages of another time."""
+    pages = random.Random(8)
+    with Journal.open(path) as journal, journal.begin(IDENTITY, STARTED) as recording:
+        for index in range(20):
+            recording.record(update(index, f"memory after {index} " + "x" * 3000))
+        journal._database.forget()
+        early = path.read_bytes()
+        for index in range(20, 60):
+            recording.record(update(index, f"memory after {index} " + "x" * 3000))
+        journal._database.forget()
+        late = path.read_bytes()
+    refused = 0
+    for turn in range(60):
+        torn = bytearray(late)
+        kind = turn % 3
+        if kind == 0:  # some pages were copied earlier
+            for at in pages.sample(range(0, len(early), 4096), 3):
+                torn[at : at + 4096] = early[at : at + 4096]
+        elif kind == 1:  # cut short
+            del torn[pages.randrange(4096, len(late)) :]
+        else:  # half a page was written
+            at = pages.randrange(8192, len(late) - 4096)
+            torn[at : at + 2048] = pages.randbytes(2048)
+        copy = tmp_path / f"torn{turn}.db"
+        copy.write_bytes(torn)
+        try:
+            with Journal.open(copy) as copied:
+                (row,) = copied.runs()
+                steps = copied.show(row.run_id).steps()
+        except JournalError as error:
+            refused += 1
+            assert "\n" not in error.message
+            continue
+        for step in steps:
+            assert step.memory == f"memory after {step.index} " + "x" * 3000
+    assert refused > 20
+
+
+def test_old_runs_are_pruned_and_those_being_recorded_stay(path: Path) -> None:
+    with Journal.open(path) as journal:
+        ids = []
+        for number in range(4):
+            with journal.begin(identity(f"Q{number}"), STARTED) as recording:
+                recording.record(update(0))
+                ids.append(recording.run_id)
+                recording.finish("done")
+        journal.begin(identity("left"), STARTED).close()
+        with journal.begin(identity("live"), STARTED) as live:
+            assert journal.prune(2) == [ids[1], ids[0]]
+            assert len(journal.prune(0, unfinished=True)) == 3
+            assert [row.run_id for row in journal.runs()] == [live.run_id]

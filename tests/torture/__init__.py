@@ -1,0 +1,1 @@
+"""Whole readings, killed at any moment: `python -m tests.torture` (`make torture`)."""
