@@ -20,6 +20,7 @@ from memread import gguf
 from memread.errors import ModelError
 from memread.registry.catalogue import Source
 from memread.registry.local import gguf_files
+from memread.tensors import tensors
 from memread.text import one_line
 
 _OLLAMA_MODEL = "application/vnd.ollama.image.model"
@@ -191,7 +192,18 @@ def _checked(name: str, path: Path, source: Source) -> Found | Unusable:
         return Unusable(str(path), "not a language model")
     if not header.count("tokenizer.ggml.tokens"):
         return Unusable(str(path), "it has no vocabulary")
+    if any(_cut_short(file) for file in files):
+        return Unusable(str(path), "it ends before its weights do: an unfinished download, perhaps")
     return Found(one_line(name, 120), files[0], source)
+
+
+def _cut_short(path: Path) -> bool:
+    """Whether weights begin beyond the end of a file. (How long the last one is, llama.cpp knows.)"""
+    try:
+        places = [tensor.offset for tensor in tensors(path).values()]
+    except ModelError:
+        return True
+    return max(places, default=0) >= path.stat().st_size
 
 
 def _once(found: Iterator[Item], seen: set[Path]) -> Iterator[Item]:

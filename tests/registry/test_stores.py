@@ -197,10 +197,21 @@ def test_llama_cpps_cache_and_split_models(home: Path, tiny_gguf: Path, tmp_path
         "a.gguf.downloadInProgress",
     ):
         shutil.copy(tiny_gguf, cache / name)
-    (cache / "owner_repo_big-00002-of-00002.gguf").write_bytes(b"second")
+    shutil.copy(tiny_gguf, cache / "owner_repo_big-00002-of-00002.gguf")
     found, skipped = scanned(home, LLAMA_CACHE=str(cache))
     assert [(each.name, each.source) for each in found] == [("owner_repo_big", "llama.cpp")]
     assert "1 of the 2 files of this model are missing" in skipped["half-00001-of-00002.gguf"]
+
+
+def test_files_that_were_cut_short(home: Path, tiny_gguf: Path) -> None:
+    folder = home / ".lmstudio" / "models" / "a" / "b"
+    folder.mkdir(parents=True)
+    content = tiny_gguf.read_bytes()
+    (folder / "whole.gguf").write_bytes(content)
+    (folder / "half.gguf").write_bytes(content[: len(content) // 2])
+    found, skipped = scanned(home)
+    assert [each.name for each in found] == ["whole"]
+    assert skipped == {"half.gguf": "it ends before its weights do: an unfinished download, perhaps"}
 
 
 def test_names_are_clean(home: Path, tiny_gguf: Path) -> None:
