@@ -18,7 +18,9 @@ _LIMIT = 256 << 20
 """Bytes of one message, attachments included."""
 _DEPTH = 8
 """Messages forwarded inside messages."""
-_FROM = re.compile(rb"From \S+.*\d\d:\d\d")
+# Here and in the other patterns nothing is repeated without a bound behind another repetition: a hostile line
+# of a megabyte would take hours.
+_FROM = re.compile(rb"From \S+[ \t].{0,80}?\d\d:\d\d")
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 

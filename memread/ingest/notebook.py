@@ -15,7 +15,7 @@ from memread.types import DocumentInfo, Locator, Passage, Skipped
 
 _LIMIT = 512 << 20
 """Bytes of a notebook: it is decoded as a whole."""
-_HEADING = re.compile(r"^\s{0,3}#{1,2}\s+(.*?)\s*#*\s*$", re.M)
+_HEADING = re.compile(r"^ {0,3}#{1,2}[ \t](.*)$", re.M)
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -47,7 +47,7 @@ class NotebookReading:
             source = _joined(cell.get("source", cell.get("input", "")))
             kind = cell.get("cell_type")
             if kind == "markdown" and (found := _HEADING.search(source)):
-                chapter = " ".join(found.group(1).split()) or chapter
+                chapter = " ".join(found.group(1).rstrip("# \t\r").split()) or chapter
             text = source
             if kind == "code":
                 outputs = [_output(output) for output in _list(cell.get("outputs"))]

@@ -105,7 +105,7 @@ _NOTEBOOK = re.compile(
 _SUBTITLES = re.compile(
     rb"WEBVTT(?:[ \t\r\n]|$)|\s*\d+[ \t]*\r?\n\d{1,2}:\d\d:\d\d[,.]\d{1,3}[ \t]*-->[ \t]*\d"
 )
-_MBOX = re.compile(rb"From \S+@?\S*[ \t]+.{0,60}\d\d:\d\d:\d\d.{0,20}\d{4}[^\n]{0,20}\n[A-Za-z0-9-]+:")
+_MBOX = re.compile(rb"From \S+[ \t].{0,60}\d\d:\d\d:\d\d.{0,20}\d{4}[^\n]{0,20}\n[A-Za-z0-9-]+:")
 _MAIL_STARTS = (
     b"from ",
     *(
@@ -123,7 +123,7 @@ _MAIL_HEADERS = re.compile(
 _PREFIXES = (*(bom for bom, _ in BOMS), b"%PDF-1.", b"PK\x03\x04", b"\x1f\x8b\x08")
 
 
-_HEADER_LINE = re.compile(rb"[!-9;-~]+:|[ \t]+\S|From \S+.*\d\d:\d\d")
+_HEADER_LINE = re.compile(rb"[!-9;-~]+:|[ \t]+\S|From \S+[ \t].{0,80}?\d\d:\d\d")
 
 
 def undecided(head: bytes) -> bool:

@@ -14,8 +14,8 @@ from memread.ingest.docx import missing_package
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
 _LIMIT = 256 << 20
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d\d:[\d:.]+>|\{\\[^}]*\}")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]{0,99})?[ \t]([^<>\n]{1,200})>")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<\d\d:[\d:.]{1,20}>|\{\\[^{}]{0,200}\}")
 
 
 class SubtitlesReading:
@@ -36,10 +36,10 @@ class SubtitlesReading:
         self._lost = decoder.lost
         kind = "vtt" if text.lstrip("\ufeff").startswith("WEBVTT") else "srt"
         try:
-            cues = SSAFile.from_string(text, format_=kind)
+            cues = SSAFile.from_string(text, format_=kind, keep_html_tags=True)
         except Exception as error:
             raise DamagedDocument(f"{name}: it cannot be read as subtitles ({error})") from error
-        self._cues = [(cue.start, lines) for cue in cues if (lines := _lines(cue.plaintext))]
+        self._cues = [(cue.start, lines) for cue in cues if (lines := _lines(cue.text))]
         self.info = DocumentInfo(name=name, format="subtitles", size=size)
 
     def passages(self) -> Iterator[Passage | Skipped]:
@@ -62,6 +62,8 @@ class SubtitlesReading:
 
 
 def _lines(text: str) -> list[str]:
+    """Without tags. They are taken out here: pysubs2's own patterns take hours over a hostile line."""
+    text = text.replace("\\N", "\n").replace("\\h", " ")
     return [line for raw in text.split("\n") if (line := " ".join(_TAG.sub("", raw).split()))]
 
 

@@ -266,3 +266,15 @@ def test_from_pipes_and_packed(tmp_path: Path, data: bytes, format: str) -> None
     assert (document.info.format, list(document.passages())) == (format, parts)
     thread.join()
     document.close()
+
+
+def test_hostile_lines_take_no_hours(tmp_path: Path) -> None:
+    head = b"From a@b.org Mon May  4 10:00:00 2026\nSubject: x\n\n"
+    (tmp_path / "a").write_bytes(head + b"\nFrom " + b"x" * 999_000 + b"\n\nFrom " + b"x " * 400_000 + b"\n")
+    assert len(places(read(str(tmp_path / "a"))[1])) == 1
+    cue = "WEBVTT\n\n00:01.000 --> 00:02.000\n"
+    (tmp_path / "b").write_text(cue + "<v " * 100_000 + "{\\" * 100_000 + "<a" * 100_000)
+    assert read(str(tmp_path / "b"))[1]
+    cells = [{"cell_type": "markdown", "source": "# a" + " " * 99_000 + "\x0b b"}]
+    (tmp_path / "c").write_bytes(notebook(cells=cells))
+    assert places(read(str(tmp_path / "c"))[1]) == ["cell 1 · a b"]

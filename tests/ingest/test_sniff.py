@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -107,6 +106,4 @@ def test_importing_is_light() -> None:
         "heavy = {'pypdf', 'ebooklib', 'lxml', 'charset_normalizer'} & set(sys.modules)\n"
         "raise SystemExit(str(heavy) if heavy else 0)"
     )
-    started = time.monotonic()
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    assert time.monotonic() - started < 2
