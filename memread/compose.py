@@ -13,7 +13,7 @@ from memread.config import Config, profiles_dir
 from memread.profile import Profile
 from memread.protocols import Engine, Tokenizer
 from memread.registry import InstalledModel
-from memread.tuning import Choice
+from memread.tuning import Choice, choice_for
 
 if TYPE_CHECKING:
     from memread.engine.http.connect import Connection, Local
@@ -33,7 +33,13 @@ class Ready(msgspec.Struct, frozen=True):
 
 def chosen_profile(config: Config, model: InstalledModel) -> Profile:
     """The profile for a model, with the settings that go over it. Raises ConfigError."""
-    return _adjusted(config, registry.profile_of(model, config.profile, profiles_dir()))
+    profile = registry.profile_of(model, config.profile, profiles_dir())
+    if profile.fit and config.segment is None and config.profile is None:
+        choice = choice_for(config.data_dir, weights.sources_of(model)[0].digest)
+        if choice is not None and choice.segment:
+            budget = msgspec.structs.replace(profile.budget, segment=choice.segment)
+            profile = msgspec.structs.replace(profile, budget=budget)
+    return _adjusted(config, profile)
 
 
 def _adjusted(config: Config, profile: Profile) -> Profile:

@@ -27,6 +27,8 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
 
     machine: str
     """See `fingerprint`."""
+    name: str = ""
+    """The model's, for lists."""
     kind: str | None = None
     """The type to read it in; "" as it is; None: not measured."""
     threads: int = 0
@@ -34,12 +36,10 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
     batch: int = 0
     flash: str = ""
     kv: str = ""
-    prefill: dict[str, float] = {}
-    """Tokens a second, by the length of the prompt ("1500")."""
-    decode: float = 0.0
-    """Tokens a second, after a prompt of a segment's length."""
-    measured: str = ""
-    """When: an ISO date."""
+    segment: int = 0
+    """Tokens of a segment that read fastest, for a profile that is not tied to one; 0: the profile's."""
+    reading: float = 0.0
+    """Tokens of text read in a second, as measured; 0: not measured."""
 
 
 def choice_for(data_dir: Path, digest: str) -> Choice | None:

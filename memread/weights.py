@@ -96,7 +96,10 @@ def prepare(config: Config, found: InstalledModel, say: Say = lambda text, share
     if not kind:
         return plain
     try:
-        path, record = _made(folder_of(config), sources, kind, say)
+        new = not sources.file(folder_of(config), kind).exists()
+        path, record = made(folder_of(config), sources, kind, say)
+        if new:
+            _remove_older(path, sources.name)
         return msgspec.structs.replace(plain, path=path, adapter=None, digest=record.digest, kind=kind)
     except (OSError, MemreadError, filelock.Timeout) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -146,7 +149,11 @@ def folder_of(config: Config) -> Path:
     return config.data_dir / "prepared"
 
 
-def _made(folder: Path, sources: Sources, kind: str, say: Say) -> tuple[Path, Record]:
+def made(folder: Path, sources: Sources, kind: str, say: Say) -> tuple[Path, Record]:
+    """The file in that type, made now if it is not there, by one process at a time; and its record.
+
+    Raises OSError, filelock.Timeout and what `make` raises.
+    """
     path = sources.file(folder, kind)
     record = _verified(path)
     if record is None:
@@ -159,7 +166,6 @@ def _made(folder: Path, sources: Sources, kind: str, say: Say) -> tuple[Path, Re
             held = lock.acquire(timeout=_PATIENCE)
         with held:
             record = _verified(path) or make(sources, path, kind, say)
-            _remove_older(folder, sources.name, path)
     return path, record
 
 
@@ -227,14 +233,26 @@ def _record(path: Path) -> Record | None:
         return None
 
 
-def _remove_older(folder: Path, name: str, keep: Path) -> None:
+def discard(path: Path) -> None:
+    """Remove a file that was made, and what belongs to it. One that is being read stays readable."""
+    for doomed in (path, path.with_suffix(".json"), path.with_suffix(".lock")):
+        with contextlib.suppress(OSError):
+            doomed.unlink()
+
+
+def bits(kind: str) -> float:
+    """Bits of disk and memory that a weight takes in a type, about."""
+    from memread.engine.llamacpp.conversion import BITS
+
+    return BITS[kind]
+
+
+def _remove_older(keep: Path, name: str) -> None:
     """What was made of this model before, from another base or in another type."""
-    for path in folder.glob(f"{name}-*.gguf*"):
+    for path in keep.parent.glob(f"{name}-*.gguf*"):
         parts = path.name.removeprefix(f"{name}-").split("-")
         if path != keep and len(parts) == 2:  # another model's name may begin with this one's
-            for doomed in (path, path.with_suffix(".json"), path.with_suffix(".lock")):
-                with contextlib.suppress(OSError):
-                    doomed.unlink()
+            discard(path)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -10,7 +10,7 @@ from memread import tuning
 from memread.errors import ConfigError
 from memread.tuning import Choice, choice_for, fingerprint, remember
 
-CHOICE = Choice(fingerprint(), kind="F16", threads=2, prefill={"512": 100.0}, decode=9.5)
+CHOICE = Choice(fingerprint(), kind="F16", threads=2, reading=9.5)
 
 
 def test_it_is_remembered_by_model(tmp_path: Path) -> None:

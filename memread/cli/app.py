@@ -12,7 +12,21 @@ from typing import Annotated
 import typer
 
 from memread import __version__
-from memread.cli import ask, config, doctor, eval, mcp, models, report, runs, stat, text, train
+from memread.cli import (
+    ask,
+    bench,
+    config,
+    doctor,
+    eval,
+    mcp,
+    models,
+    optimize,
+    report,
+    runs,
+    stat,
+    text,
+    train,
+)
 from memread.cli.errors import complain, note
 from memread.cli.inputs import Command
 from memread.errors import INTERRUPTED, MemreadError
@@ -54,7 +68,9 @@ def _options(
 app.command(cls=Command)(ask.ask)
 app.command(cls=Command)(stat.stat)
 app.command(cls=Command)(text.text)
+models.app.command()(optimize.optimize)
 app.add_typer(models.app, name="models")
+app.command()(bench.bench)
 app.command()(doctor.doctor)
 app.command(cls=Command)(mcp.mcp)
 app.command()(config.config)

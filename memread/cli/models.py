@@ -31,7 +31,7 @@ def models(
     if context.invoked_subcommand is not None:
         return
     from memread import config as configuration
-    from memread import registry
+    from memread import registry, tuning
     from memread.errors import ModelError
     from memread.registry import catalogue
     from memread.text import one_line
@@ -49,7 +49,9 @@ def models(
         note(f"memread: {one_line(error.message, 300)}")
     if default is not None and all(model.path != default.path for model in found):
         found.append(default)  # a file named in the settings
+    fastest = {choice.name: choice.kind for choice in tuning.load(config.data_dir).values() if choice.kind}
     for model in found:
+        kind = fastest.get(model.name) or (model.recipe.kind if model.recipe else "")
         try:
             facts = model.description
             profile = registry.profile_of(model, config.profile, configuration.profiles_dir()).name
@@ -59,6 +61,7 @@ def models(
                     facts.quantization,
                     f"trained for {facts.context:,} tokens",
                     facts.licence or "licence not stated",
+                    *([f"read as {kind}"] if kind else []),
                 ]
             )
         except ModelError as error:
@@ -74,6 +77,7 @@ def models(
                 "source": model.source,
                 "origin": model.origin,
                 "profile": profile,
+                "read_as": kind,
                 "about": about,
             }
             write(sys.stdout, row)

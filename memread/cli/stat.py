@@ -51,7 +51,6 @@ def stat(
     from memread import config as configuration
     from memread import registry
     from memread.compose import chosen_profile, connected, served_profile
-    from memread.config import digest_cache
     from memread.ingest import open_documents, read_all, select_part
     from memread.segment import segments
     from memread.text import one_line
@@ -68,16 +67,14 @@ def stat(
         documents, left_out = open_documents(resolved.inputs, password=password, selection=selection)
         for document in documents:
             stack.callback(document.close)
-        digest = ""
+        found: InstalledModel | None = None
         if config.url is not None:
             connection = stack.enter_context(connected(config))
             name, chosen = connection.server.model, served_profile(config, connection)
             tokenizer = connection.tokenizer
         else:
             found = registry.find(config.model, config.model_folders)
-            name, chosen, tokenizer = found.name, chosen_profile(config, found), _tokenizer(found, stack)
-            if config.journal_path.exists():
-                digest = registry.weights_digest(found.path, digest_cache())
+            name, chosen, tokenizer = found.name, chosen_profile(config, found), tokenizer_of(found, stack)
         tokens = characters = count = 0
         skipped = list(chain(resolved.left_out, left_out))
         for part in segments(read_all(documents), tokenizer, chosen.budget.segment):
@@ -88,8 +85,8 @@ def stat(
             else:
                 skipped.append(part)
         infos = [document.info for document in documents]
-    speed = _speed(config, digest)
-    seconds = tokens / speed if speed else None
+    known = _speed(config, found) if found is not None else None
+    seconds = tokens / known[0] if known else None
     if json:
         write(
             sys.stdout,
@@ -123,13 +120,15 @@ def stat(
         typer.echo(
             f"  not readable: {one_line(part.locator.label())}: {one_line(part.reason)}".replace(": :", ":")
         )
-    if seconds is not None:
-        typer.echo(f"about {duration(seconds)} to read, at the {speed:,.0f} tokens/s of readings before")
+    if known is not None and seconds is not None:
+        typer.echo(f"about {duration(seconds)} to read, at the {known[0]:,.0f} tokens/s of {known[1]}")
     else:
-        typer.echo("no reading with this model has been recorded yet, so no time can be told")
+        typer.echo(
+            "no reading with this model has been recorded yet, so no time can be told: memread bench measures"
+        )
 
 
-def _tokenizer(model: InstalledModel, stack: ExitStack) -> Tokenizer:
+def tokenizer_of(model: InstalledModel, stack: ExitStack) -> Tokenizer:
     """The model's own vocabulary: through tiktoken where it is byte-level BPE, else through llama.cpp."""
     from memread import bpe
 
@@ -142,15 +141,19 @@ def _tokenizer(model: InstalledModel, stack: ExitStack) -> Tokenizer:
     return weights.vocabulary
 
 
-def _speed(config: Config, digest: str) -> float | None:
-    """Tokens of text read per second in recorded readings with these weights; None where there are none."""
+def _speed(config: Config, model: InstalledModel) -> tuple[float, str] | None:
+    """Tokens of text read per second, and how that is known; None where nothing was read or measured."""
+    from memread import weights
     from memread.journal import Journal
+    from memread.tuning import choice_for
 
-    if not digest:
-        return None
-    try:
-        with Journal.open(config.journal_path) as journal:
-            found = journal.speed(digest)
-    except JournalError:
-        return None
-    return found.tokens_per_second if found else None
+    if config.journal_path.exists():
+        try:
+            with Journal.open(config.journal_path) as journal:
+                found = journal.speed(weights.digest_of(config, model))
+        except JournalError:
+            found = None
+        if found is not None:
+            return found.tokens_per_second, "readings before"
+    choice = choice_for(config.data_dir, weights.sources_of(model)[0].digest)
+    return (choice.reading, "memread bench") if choice is not None and choice.reading else None

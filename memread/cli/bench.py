@@ -1,0 +1,115 @@
+"""`memread bench`: how fast this machine reads, and how long a text will take."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memread.cli.errors import complain, note
+from memread.cli.preparing import Preparing
+from memread.errors import ConfigError
+
+if TYPE_CHECKING:
+    from memread.bench import Bench
+    from memread.registry import InstalledModel
+
+_SIZES = {"a novel": 120_000, "a long one": 500_000, "a shelf": 3_500_000}
+"""Tokens."""
+
+
+def bench(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="What is to be read.", metavar="[FILE...]", show_default=False),
+    ] = None,
+    model: Annotated[str | None, typer.Option("-m", "--model", show_default=False)] = None,
+    profile: Annotated[str | None, typer.Option("--profile", show_default=False)] = None,
+    segment: Annotated[
+        int | None, typer.Option("--segment", help="Tokens of a segment.", show_default=False)
+    ] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="Of the CPU.", show_default=False)] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=1, max=3600, help="For measuring, about.")
+    ] = 40.0,
+    write: Annotated[
+        bool, typer.Option("--write", help="Read in the segments that read fastest, from now on.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Measure how fast this machine reads with a model: prompts by length, single tokens, whole books."""
+    import msgspec
+
+    from memread import bench as work
+    from memread import config as configuration
+    from memread import registry
+    from memread.views.json import write as write_json
+
+    config = configuration.load(
+        {"model": model, "profile": profile, "budget.segment": segment, "engine.threads": threads}
+    )
+    found = registry.find(config.model, config.model_folders)
+    texts = {"these": _tokens(files, found)} if files else _SIZES
+    tell = (lambda length, rate: None) if json else _tell
+    measured = work.bench(config, found, seconds=seconds, say=Preparing(quiet=json), tell=tell)
+    expected = {name: tokens / measured.reading for name, tokens in texts.items()}
+    if json:
+        texts_said = [
+            {"name": name, "tokens": tokens, "seconds": expected[name]} for name, tokens in texts.items()
+        ]
+        write_json(sys.stdout, {**msgspec.to_builtins(measured, str_keys=True), "texts": texts_said})
+    else:
+        _conclude(measured, texts, expected)
+    try:
+        work.remember(config, found, measured, write=write)
+    except ConfigError as error:
+        if write:
+            raise
+        complain(error)  # a rate that cannot be kept is no reason to fail
+    if write:
+        note(f"Segments of {measured.fastest:,} tokens from now on.")
+
+
+def _tell(length: int, rate: float) -> None:
+    typer.echo(f"prompt of {length:>6,} tokens  {rate:>9,.0f} tokens/s")
+
+
+def _conclude(measured: Bench, texts: dict[str, int], expected: dict[str, float]) -> None:
+    from memread.rates import REWRITTEN
+    from memread.text import one_line
+    from memread.views.words import duration
+
+    typer.echo(f"one token after it      {measured.rates.decode:>9,.1f} tokens/s")
+    share = measured.reading / measured.limit
+    typer.echo(
+        f"\n{one_line(measured.model)} reads about {measured.reading:,.0f} tokens/s: segments of "
+        f"{measured.segment:,}, {REWRITTEN:.0%} of a memory of {measured.memory:,} written anew each time.\n"
+        f"The limit is {measured.limit:,.0f} tokens/s, the best that bare llama.cpp does with a prompt: "
+        f"this is {share:.0%} of it."
+    )
+    for name, tokens in texts.items():
+        typer.echo(f"{name} ({tokens:,} tokens): about {duration(expected[name])}")
+    if measured.fastest != measured.segment:
+        typer.echo(
+            f"Segments of {measured.fastest:,} tokens read at {measured.fastest_reading:,.0f} tokens/s: "
+            "memread bench --write uses them."
+        )
+    elif measured.tied:
+        typer.echo(f"The profile {one_line(measured.profile)} keeps its segment size.")
+    note("Copied text in a memory costs less than this; other programs that run now cost more.")
+
+
+def _tokens(files: list[str], found: InstalledModel) -> int:
+    """Tokens of the documents, as `memread stat` counts them."""
+    from memread.cli.stat import tokenizer_of
+    from memread.ingest import open_documents, read_all, resolve
+    from memread.types import Passage
+
+    with ExitStack() as stack:
+        documents, _ = open_documents(resolve(files, question_given=True).inputs)
+        for document in documents:
+            stack.callback(document.close)
+        tokenizer = tokenizer_of(found, stack)
+        return sum(tokenizer.count(part.text) for part in read_all(documents) if isinstance(part, Passage))
