@@ -52,6 +52,8 @@ class Options(msgspec.Struct, frozen=True):
     """Of one part."""
     segments: int
     """Segments of a reading."""
+    sizes: tuple[int, ...]
+    """Tokens of a segment, where a reading is compared with bare prefill."""
     lengths: tuple[int, ...]
     """Tokens, where a text is read in one context."""
     long: int
@@ -103,14 +105,15 @@ def read(
 
 def overhead(options: Options) -> Iterator[Row]:
     """A reading ÷ bare prefill of exactly its prompts, one after the other."""
-    cases = [(5000, 64, "≤ 1.05"), (5000, 512, "≤ 1.20"), (1500, 64, "≤ 1.15"), (1500, 512, "≤ 1.5")]
+    targets = {64: ("≤ 1.15", "≤ 1.05"), 512: ("≤ 1.5", "≤ 1.20")}
+    cases = [(size, tokens, targets[tokens][size >= 5000]) for size in options.sizes for tokens in targets]
     for name, path in options.models():
         with Model(path) as model:
             for segment, size, target in cases:
                 memory = memory_of(model, size)
                 profile = profile_of(memory, segment, 2 * size)
                 # Full segments: a last one that is short would have more overhead than others.
-                tokens = options.segments * segment * 24 // 25 * (3 if segment < 2000 else 1)
+                tokens = options.segments * segment * 24 // 25
                 with reader(model, memory, threads=options.threads) as engine:
                     bare = Bare(model, context=8192, threads=engine.info.threads)
                     ids: list[list[int]] = []
