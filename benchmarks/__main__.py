@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks import programs, reading
+from benchmarks.batches import batches
 from benchmarks.measure import Row, machine, table
 from benchmarks.models import FILE_TYPES, embedded
 from memread.engine.llamacpp.library import library
@@ -19,6 +20,7 @@ from memread.engine.llamacpp.library import library
 PARTS = {
     "overhead": reading.overhead,
     "rewrite": reading.rewrite,
+    "batches": batches,
     "ties": reading.ties,
     "questions": reading.questions,
     "context": reading.context,

@@ -1,0 +1,93 @@
+"""What a batch costs by its size, and how far the logits of a token depend on what else is in the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import Row, figure, now
+from benchmarks.models import passages
+from benchmarks.reading import Options
+from memread.engine.llamacpp.library import cpu_threads
+from memread.engine.llamacpp.model import Model
+
+_BEFORE = 1024
+"""Tokens in the context before the batch."""
+_SIZES = (1, 4, 16, 32, 63, 64, 96, 128)
+
+
+class _Context:
+    """A bare llama.cpp context that has `_BEFORE` tokens of the book, and goes on from there."""
+
+    def __init__(self, model: Model, flash: int, threads: int) -> None:
+        self._api: Any = model.lib.api
+        self._vocabulary = model.vocabulary.size
+        text = "".join(passage.text for passage in passages(model, _BEFORE + 2 * max(_SIZES)))
+        self._ids = model.vocabulary.encode(text)
+        params = self._api.llama_context_default_params()
+        params.n_ctx, params.n_batch, params.n_ubatch = _BEFORE + 2 * max(_SIZES), 512, 512
+        params.n_threads = params.n_threads_batch = threads
+        params.flash_attn_type = flash
+        self._context = self._api.llama_init_from_model(model.handle, params)
+        self._batch = self._api.llama_batch_init(512, 0, 1)
+        for start in range(0, _BEFORE, 512):
+            self._decode(start, 512)
+
+    def run(self, sizes: Sequence[int]) -> tuple[float, np.ndarray]:
+        """Batches of these sizes: seconds, and the logits of their tokens, [tokens, vocabulary]."""
+        api = self._api
+        api.llama_memory_seq_rm(api.llama_get_memory(self._context), 0, _BEFORE, -1)
+        took, at, logits = 0.0, _BEFORE, []
+        for size in sizes:
+            began = now()
+            self._decode(at, size)
+            took += now() - began
+            at += size
+            for row in range(size):
+                found = api.llama_get_logits_ith(self._context, row)
+                logits.append(np.ctypeslib.as_array(found, (self._vocabulary,)).copy())
+        return took, np.stack(logits)
+
+    def _decode(self, start: int, size: int) -> None:
+        batch = self._batch
+        for row in range(size):
+            batch.token[row], batch.pos[row] = self._ids[start + row], start + row
+            batch.n_seq_id[row], batch.seq_id[row][0], batch.logits[row] = 1, 0, True
+        batch.n_tokens = size
+        if self._api.llama_decode(self._context, batch):
+            raise SystemExit("llama.cpp failed")
+
+    def close(self) -> None:
+        self._api.llama_batch_free(self._batch)
+        self._api.llama_free(self._context)
+
+
+def batches(options: Options) -> Iterator[Row]:
+    """Milliseconds a token by the size of the batch, with and without flash attention; what logits do."""
+    for name, path in options.models():
+        with Model(path) as model:
+            for flash, said in ((1, "flash attention"), (0, "no flash attention")):
+                context = _Context(model, flash, options.threads or cpu_threads())
+                try:
+                    clock = options.clock
+                    _, alone = context.run([1] * 8)
+                    for size in _SIZES:
+                        values: list[float] = []
+                        while not values or (len(values) < options.runs and not clock.over):
+                            took, logits = context.run([size])
+                            values.append(1000 * took / size)
+                        same = min(len(alone), size)
+                        apart = float(np.abs(logits[:same] - alone[:same]).max())
+                        yield figure(
+                            "batches",
+                            f"a token in a batch of {size}, {said}, {name}",
+                            "–",
+                            values,
+                            "ms",
+                            f"logits differ from those of batches of one by up to {apart:.2g} "
+                            f"(their standard deviation: {alone.std():.2g})",
+                        )
+                finally:
+                    context.close()
