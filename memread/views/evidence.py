@@ -20,7 +20,7 @@ def lines(
     memory: int | None = MEMORY,
     more: str = "",
 ) -> list[str]:
-    """The evidence for the answer, then for the memory; safe to print. None: nobody looked for it.
+    """The evidence for the answer, then for what else the memory says; safe to print. None: nobody looked.
 
     memory: so many of its statements at most, None for all. more: where the others can be seen.
     """
@@ -29,12 +29,14 @@ def lines(
     said = [f"Evidence for the answer: {summed(evidence.answer)}"] if evidence.answer else []
     for claim in evidence.answer:
         said += _claim(claim, documents, answer=True)
-    shown = evidence.memory[:memory]
+    told = {claim.statement for claim in evidence.answer if claim.quote}
+    others = [claim for claim in evidence.memory if claim.statement not in told]
+    shown = others[:memory]
     if shown:
         said.append(f"Evidence for the memory: {summed(evidence.memory)}")
     for claim in shown:
         said += _claim(claim, documents, answer=False)
-    left = len(evidence.memory) - len(shown)
+    left = len(others) - len(shown)
     if left:
         said.append(f"  and {words.plural(left, 'statement')} more" + (f": {more}" if more else ""))
     return said
