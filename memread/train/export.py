@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from memread.engine.llamacpp.conversion import convert
 from memread.train.weights import Lora, gguf_names, heads, metadata, to_gguf_rows
 
 Kind = Literal["F16", "BF16", "Q8_0", "F32"]
@@ -37,7 +38,11 @@ def adapter(
     for tensor, (a, b) in _pairs(reader, state).items():
         for part, array in (("lora_a", a), ("lora_b", b)):
             writer.add_tensor(f"{tensor}.{part}", array.astype(np.float32 if kind == "F32" else np.float16))
-    return _finish(writer, temporary, path)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return _finished(temporary, path)
 
 
 def merged(
@@ -47,37 +52,14 @@ def merged(
 
     Quantized bases are de-quantized first; quantizing the sum below Q8_0 was measured to cost too much.
     """
-    import numpy as np
-    from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType, dequantize
-    from gguf.quants import quantize
-
-    reader = GGUFReader(base)
     temporary = path.with_name(path.name + ".part")
-    writer = GGUFWriter(temporary, str(metadata(reader, "general.architecture")))
-    skipped = {"general.architecture", "general.file_type", "general.quantization_version"}
-    for field in reader.fields.values():
-        if field.name.startswith("GGUF.") or field.name in skipped | ({"general.name"} if name else set()):
-            continue
-        sub = field.types[-1] if field.types[0] == GGUFValueType.ARRAY else None
-        writer.add_key_value(field.name, field.contents(), field.types[0], sub)
-    if name:
-        writer.add_name(name)
-    files = {"F16": "MOSTLY_F16", "BF16": "MOSTLY_BF16", "Q8_0": "MOSTLY_Q8_0", "F32": "ALL_F32"}
-    writer.add_file_type(int(LlamaFileType[files[kind]]))
-    if kind == "Q8_0":
-        writer.add_quantization_version(2)
-    pairs = _pairs(reader, state)
-    for tensor in reader.tensors:
-        array = dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
-        if tensor.name in pairs:
-            a, b = pairs.pop(tensor.name)
-            array = array + (lora.alpha / lora.rank) * (b @ a)
-        fits = array.ndim > 1 and (kind != "Q8_0" or array.shape[-1] % 32 == 0)
-        wanted = GGMLQuantizationType[kind if fits else "F16" if array.ndim > 1 else "F32"]
-        data = quantize(np.ascontiguousarray(array), wanted)
-        writer.add_tensor(tensor.name, data, raw_dtype=wanted)
-    assert not pairs, "the LoRA adapts layers that the model lacks"
-    return _finish(writer, temporary, path)
+    lora_file = path.with_name(path.name + ".lora")
+    try:
+        adapter(base, state, lora, lora_file, name=name, kind="F32")
+        convert(base, temporary, kind, adapter=lora_file, name=name)
+        return _finished(temporary, path)
+    finally:
+        lora_file.unlink(missing_ok=True)
 
 
 def _pairs(reader: Any, state: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -91,13 +73,9 @@ def _pairs(reader: Any, state: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def _finish(writer: Any, temporary: Path, path: Path) -> Path:
-    """Write, flush to the disk, then rename: a file under its name is whole."""
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    with temporary.open("rb") as file:
+def _finished(temporary: Path, path: Path) -> Path:
+    """Flush to the disk, then rename: a file under its name is whole."""
+    with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
     return path
