@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,9 @@ from memread.ingest.selection import Selection
 from memread.ingest.wire import Failed, Finished, Job, Lost, Message, Opened, Read
 from memread.spawn import end, how_it_ended, spawn
 from memread.types import DocumentInfo, Format, Locator, Passage, Skipped
+
+PAGE_SECONDS: Final = 120.0
+"""A page or chapter that takes longer does not end: a drawing of a million lines, or an attack."""
 
 
 class ChildDocument:
@@ -37,6 +41,7 @@ class ChildDocument:
         self._info: DocumentInfo | None = None
         self._lock = threading.RLock()
         self._closed = threading.Event()
+        self._slow = False
         self._reading = False
         """A generator of passages exists, and closes the child's output when it ends."""
         self._on_close = on_close
@@ -62,7 +67,6 @@ class ChildDocument:
         assert child is not None
         place = Locator(document=self._job.index)
         try:
-            # A limit on the time of a page would be set here, around each message.
             for message in self._messages(child):
                 if self._closed.is_set():
                     return
@@ -114,18 +118,34 @@ class ChildDocument:
     def _messages(self, child: subprocess.Popen[bytes]) -> Iterator[Message]:
         assert child.stdout is not None
         while True:
+            timer = threading.Timer(PAGE_SECONDS, self._too_slow, [child])
+            timer.daemon = True
+            timer.start()
             try:
                 line = child.stdout.readline()
             except (OSError, ValueError):  # closed under us
                 return
+            finally:
+                timer.cancel()
             if not line.endswith(b"\n"):  # the end, or half a line of a child that was killed
                 return
             yield self._decoder.decode(line)
+
+    def _too_slow(self, child: subprocess.Popen[bytes]) -> None:
+        self._slow = True
+        with contextlib.suppress(OSError):
+            child.kill()
 
     def _crashed(self, child: subprocess.Popen[bytes], place: Locator | None) -> DamagedDocument:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(5)
         where = f" after {place.label()}" if place is not None and place.label() else ""
+        if self._slow:
+            return DamagedDocument(
+                f"{self._job.name}: its reader was stopped{where}: "
+                f"it took more than {PAGE_SECONDS:.0f} s for one page",
+                "What was read up to there stays valid. Saving the document anew may help.",
+            )
         return DamagedDocument(
             f"{self._job.name}: its reader crashed{where} ({how_it_ended(child)})",
             "What was read up to there stays valid. Saving the document anew may help.",

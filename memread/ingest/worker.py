@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
@@ -30,7 +30,20 @@ class Reading(Protocol):
     def passages(self) -> Iterator[Passage | Skipped]: ...
 
 
+MEMORY: Final = 4 << 30
+"""Bytes of address space, where the system can limit it."""
+
+
+def limit_memory() -> None:
+    """A page that explodes must not take the machine's memory: it is a MemoryError, and then a lost page."""
+    if sys.platform == "linux":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
 def main() -> None:
+    limit_memory()
     # Ctrl-C is for the parent, which decides what still has to be read.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lines = sys.stdin.buffer

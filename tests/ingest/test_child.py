@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from memread.errors import DamagedDocument, NoTextLayer, PasswordNeeded
+from memread.ingest import child as child_module
 from memread.ingest.child import ChildDocument
 from memread.types import Passage
 from tests.ingest.samples import epub, skipped, text_of, write_pdf, xhtml
@@ -164,3 +165,22 @@ def test_many_at_once(tmp_path: Path) -> None:
     assert [text_of(list(document.passages())) for document in documents] == [
         f"text {n}\n\n" for n in range(6)
     ]
+
+
+def test_a_page_that_does_not_end_is_stopped_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_module, "PAGE_SECONDS", 0.001)
+    document = ChildDocument("pdf", str(write_pdf(tmp_path / "a.pdf", ["one", "two"])), "a.pdf")
+    with pytest.raises(DamagedDocument, match=r"a\.pdf: its reader was stopped: it took more than 0 s"):
+        list(document.passages())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit it")
+def test_memory_is_limited() -> None:
+    code = (
+        "from memread.ingest.worker import MEMORY, limit_memory\nlimit_memory()\n"
+        "try:\n    bytearray(MEMORY)\nexcept MemoryError:\n    print('refused')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.stdout == "refused\n", ended.stderr
