@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 from pathlib import Path
 
-from memread.events import MemoryUpdated
+import pytest
+
+from memread.events import MemoryUpdated, Piece
 from memread.profile import shipped_dir
 from tests.cli.conftest import Memread, answer, done, log, memories
-from tests.engine.http.hostile import Handler, Hostile, events, hostile, piece, say, status
+from tests.engine.http.hostile import Handler, Hostile, events, hostile, piece, say, silent, status
 from tests.engine.http.servers import free_port, llama_server
 
 QUESTION = "how far did the ship sail?"
@@ -51,6 +55,20 @@ def test_a_server_that_is_started_again_in_the_middle(memread: Memread, slow_ggu
     indices = [event.segment.index for event in running.events if isinstance(event, MemoryUpdated)]
     assert indices == list(range(len(indices))) and len(indices) > 10
     assert answer(running.events)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for a child there")
+def test_an_interrupt_ends_the_reply_that_is_on_its_way(memread: Memread) -> None:
+    """The server is silent in the middle of a reply; nothing waits for it."""
+    text = memread.write("a.txt", log(40))
+    with hostile() as server:
+        server.acts[:] = [say("probe"), say("one"), say("two"), silent(piece("thr")), say("so: 7")]
+        running = memread.start("ask", text, QUESTION, env=served(server.url))
+        running.wait_for(lambda event: isinstance(event, Piece) and event.text == "thr")
+        running.signal(signal.SIGINT)
+        assert running.end() == 130
+    assert memories(running.events) == {0: "one", 1: "two"}
+    assert answer(running.events) == "so: 7"
 
 
 def by_prompt(handler: Handler) -> None:
