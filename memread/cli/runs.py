@@ -10,7 +10,6 @@ import typer
 
 from memread.cli.errors import note
 from memread.errors import JournalError, UsageError
-from memread.text import one_line
 
 if TYPE_CHECKING:
     from memread.events import Event
@@ -30,6 +29,7 @@ def runs(
         return
     import msgspec
 
+    from memread.text import one_line
     from memread.views.json import write
 
     with open_journal() as journal:
@@ -180,6 +180,8 @@ def backup(
 
     A copy of the file itself, made while it is written, may be torn.
     """
+    from memread.text import one_line
+
     with open_journal() as journal:
         count = journal.backup(file)
     note(f"{count} readings are in {one_line(str(file))}")
