@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from memread.errors import NoTextLayer
@@ -16,6 +16,20 @@ from memread.ingest.passages import cut
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
 
+def _read_package(archive: Archive) -> Package:
+    """By EbookLib where it is installed; by memread's own reader without it, or when EbookLib dies of a book.
+
+    Raises DamagedDocument."""
+    try:
+        from memread.ingest import ebooklib_package
+    except ImportError:
+        return read_package(archive)
+    try:
+        return ebooklib_package.read_package(archive)
+    except Exception:  # it lets through whatever lxml, zipfile and its own code raise
+        return read_package(archive)
+
+
 class EpubReading:
     """An open book. Its text comes in the order of the spine, whatever the manifest says; parts that are
     not linear (notes, answers) at their place too."""
@@ -25,15 +39,14 @@ class EpubReading:
         file: BinaryIO,
         name: str,
         index: int = 0,
-        packages: Callable[[Archive], Package] = read_package,
     ) -> None:
-        """file: read from until the passages end; not closed. packages: what reads the package.
+        """file: read from until the passages end; not closed.
 
         Raises DrmProtected, DamagedDocument, OSError."""
         self._name, self._index = name, index
         self._archive = Archive(file, name)
         refuse_drm(self._archive)
-        self._package = packages(self._archive)
+        self._package = _read_package(self._archive)
         if not self._package.spine:
             raise damaged(name, "it has no chapters")
         contents = read_contents(self._archive, self._package)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -285,8 +287,8 @@ _BOOKS = (
 
 @pytest.mark.parametrize("book", ["alice", *_BOOKS])
 def test_books_are_read_as_with_ebooklib(book: str) -> None:
+    from memread.ingest import ebooklib_package
     from memread.ingest.package import Archive, read_package
-    from tests.ingest import ebooklib_package
 
     alice = Path(__file__).resolve().parents[2] / "examples" / "alice.epub"
     path = str(alice) if book == "alice" else shared(f"books/{book}.epub")
@@ -296,3 +298,20 @@ def test_books_are_read_as_with_ebooklib(book: str) -> None:
         # With the same package, the rest of the reader gives the same text.
         assert own == theirs
         assert own.spine and own.title
+
+
+def test_without_ebooklib_a_book_is_read_all_the_same(tmp_path: Path) -> None:
+    """Who cannot have its licence uninstalls it: as if it were not there, in a process of its own."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "if sys.argv[2] == 'without': sys.modules['ebooklib'] = None\n"
+        "from memread.ingest.epub import EpubReading\n"
+        "with Path(sys.argv[1]).open('rb') as file: print(list(EpubReading(file, 'alice').passages()))\n"
+        "assert ('ebooklib.epub' in sys.modules) == (sys.argv[2] == 'with')"
+    )
+    alice = Path(__file__).resolve().parents[2] / "examples" / "alice.epub"
+    read = [
+        subprocess.run([sys.executable, "-c", code, alice, how], capture_output=True, check=True).stdout
+        for how in ("with", "without")
+    ]
+    assert read[0] == read[1] and len(read[0]) > 100_000
