@@ -22,7 +22,8 @@ app = typer.Typer(
 
 _Folder = Annotated[Path, typer.Argument(help="Where everything of this run is kept.", metavar="FOLDER")]
 _Config = Annotated[
-    Path | None, typer.Option("--config", help="A TOML file of settings.", show_default=False)
+    str | None,
+    typer.Option("--config", help="A TOML file of settings, or a recipe's name.", show_default=False),
 ]
 _Set = Annotated[
     list[str] | None,
@@ -185,14 +186,12 @@ def _lines(table: Mapping[str, Any], prefix: str = "") -> list[str]:
     return found
 
 
-def _run(config: Path | None, changes: list[str] | None) -> Run:
+def _run(config: str | None, changes: list[str] | None) -> Run:
     """The settings, once it is known that training can run here."""
     _need_torch()
-    from memread.train.recipe import read_run
+    from memread.train.recipe import read_run, recipe_file
 
-    if config is not None and not config.is_file():
-        raise ConfigError(f"{config}: there is no such file")
-    return read_run(config, changes or ())
+    return read_run(recipe_file(config) if config is not None else None, changes or ())
 
 
 def _bench(run: Run, start: Path | None) -> Bench:

@@ -3,6 +3,7 @@
     episode.py     a question over a text in segments, with the ideal memory after each
     data/          makers of episodes, seeded, endless; splits that share nothing
     lessons.py     episodes → the conversations of a reading, packed into rows; no torch
+    packed.py      a row through the model
     weights.py     a GGUF as a torch model; LoRA
     supervise.py   the warm start on ideal memories
     export.py      LoRA adapter and merged model as GGUF
@@ -13,7 +14,7 @@
     rewards.py, objective.py, likelihood.py    rewards → advantages → loss (Multi-Conv DAPO), plain functions
     update.py, reinforce.py    the loop: rollout → advantages → loss → update
     checkpoint.py, metrics.py, recipe.py, stages.py, smoke.py    exact resume, figures, settings, what the
-                   command line runs
+                   command line runs; recipes/: the settings that made the weights that ship
 
 The only place where torch, transformers and peft are imported, and only when training runs.
 """

@@ -36,7 +36,7 @@ class Conversation(NamedTuple):
     """How much each token of the reply counts."""
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which conversations of an episode are learned from."""
 
     kept: float = 0.3

@@ -5,7 +5,9 @@
 [reinforce]  Reinforcement
 [texts]      the texts that are rolled out on (data.compose.Settings)
 [engine]     EngineSettings
-and at the top: model, profile, data, device, dtype, rollouts
+and at the top: model, profile, data, threads, device, dtype, rollouts
+
+The recipes that memread's own weights were made with are in recipes/, to be used by name.
 """
 
 from __future__ import annotations
@@ -109,9 +111,12 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: str | None = None
     """A GGUF of architecture "llama": what `memread ask --model` takes."""
     profile: str | None = None
-    """Wording and budgets that are trained; None: the model's own."""
+    """Wording and budgets that are trained; None: the model's own. A path beginning with "./" or "../" in a
+    file of settings starts at that file."""
     data: str | None = None
     """A folder of real texts and questions; None: generated ones only."""
+    threads: int = 0
+    """Of torch; 0: as many as it chooses."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the frozen weights, and of generation. auto: bfloat16 on a GPU."""
@@ -124,12 +129,25 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineSettings = EngineSettings()
 
 
+def recipe_file(given: str) -> Path:
+    """The file of settings: a path, or the name of a recipe that ships. Raises ConfigError."""
+    own = Path(__file__).parent / "recipes"
+    for path in (Path(given).expanduser(), own / f"{given}.toml"):
+        if path.is_file():
+            return path
+    names = ", ".join(sorted(path.stem for path in own.glob("*.toml")))
+    raise ConfigError(f"{given}: there is no such file, and no recipe of this name", f"There are: {names}")
+
+
 def read_run(file: Path | None, changes: Sequence[str] = ()) -> Run:
     """The defaults, then a TOML file's settings, then `changes` such as "reinforce.steps=20".
 
     Raises ConfigError for what is not a setting, or not one of its values.
     """
     tables = _toml(file.read_bytes(), str(file)) if file is not None else {}
+    beside = tables.get("profile")
+    if file is not None and isinstance(beside, str) and beside.startswith(("./", "../")):
+        tables["profile"] = str((file.parent / beside).resolve())
     for change in changes:
         name, equals, value = change.partition("=")
         if not equals or not name.strip():

@@ -36,6 +36,8 @@ class Bench:
     def __init__(self, run: Run, base: Path, profile: Profile, start: Path | None = None) -> None:
         """base: the GGUF. start: LoRA weights to go on from. Raises ModelError."""
         self.run, self.base, self.profile = run, base, profile
+        if run.threads:
+            torch.set_num_threads(run.threads)
         self.vocabulary: PromptVocabulary
         self.frame: ChatFrame
         self.vocabulary, self.frame = open_vocabulary(base)
@@ -77,7 +79,7 @@ class Bench:
     def save_lora(self, path: Path) -> None:
         """Write the present LoRA weights; a kill leaves the old file or the new one."""
         temporary = path.with_name(path.name + ".part")
-        weights.save_lora(temporary, self.model, self.lora)
+        weights.save_lora(temporary, self.model)
         temporary.replace(path)
 
     def record(self, folder: Path, stage: str) -> None:
@@ -108,11 +110,12 @@ class Bench:
 def run_supervision(bench: Bench, folder: Path, report: Report, until: Callable[[], bool]) -> None:
     """The warm start. Leaves lora.safetensors in the folder."""
     bench.record(folder, "supervise")
-    recipe = msgspec.structs.replace(bench.run.supervise, lora=bench.lora)
+    recipe = bench.run.supervise
     teacher = supervise.teacher(bench.base, bench.profile)
     data = Path(bench.run.data) if bench.run.data else None
     lessons = supervise.Lessons(teacher, bench.vocabulary, recipe, data, "train")
-    supervise.learn(bench.model, lessons, folder, until=until, report=report)
+    dev = supervise.Lessons(teacher, bench.vocabulary, recipe, data, "dev")
+    supervise.learn(bench.model, lessons, folder, until=until, dev=dev, report=report)
 
 
 def run_reinforcement(bench: Bench, folder: Path, report: Report) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,13 +24,13 @@ from memread.protocols import Tokenizer
 from memread.train.data.compose import Maker, Settings
 from memread.train.episode import Split
 from memread.train.lessons import Choice, Row, Teacher, rows
-from memread.train.weights import Lora, load_lora_state, lora_state, save_lora
+from memread.train.weights import load_lora_state, lora_state, save_lora
 
 Tensor = Any
 """torch.Tensor: torch is not installed where the types are checked."""
 
 
-class Stage(msgspec.Struct, frozen=True):
+class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of the curriculum."""
 
     first: int
@@ -37,16 +38,15 @@ class Stage(msgspec.Struct, frozen=True):
     data: Settings
 
 
-class Recipe(msgspec.Struct, frozen=True):
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How supervision is done."""
 
-    lora: Lora = Lora()
     stages: tuple[Stage, ...] = (
         Stage(0, Settings(segment_tokens=(150, 400), segments=(1, 3))),
         Stage(150, Settings(segment_tokens=(200, 900), segments=(1, 4))),
     )
     choice: Choice = Choice()
-    rate: float = 1e-3
+    learning_rate: float = 1e-3
     """At its peak: rises over `warmup` steps, stays, falls to a tenth over the last `decay` (a share) of
     `steps`."""
     warmup: int = 15
@@ -56,8 +56,15 @@ class Recipe(msgspec.Struct, frozen=True):
     """Tokens that go through the model in a step, at least."""
     row_tokens: int = 2048
     """Tokens that go through it at once, at most: bounds memory (about 2 MB a token in float32)."""
-    clip: float = 1.0
-    """Norm that gradients are clipped to."""
+    through_prefix: float = 1.0
+    """The share of rows whose gradients also flow through what their conversations share. The others cost about
+    three quarters in short rows, less in long ones."""
+    clip_gradient: float = 1.0
+    """The gradient's norm, at most."""
+    checkpoint_every: int = 20
+    """Steps between checkpoints, and between looks at the development set."""
+    dev_families: int = 6
+    """How many of its texts are looked at."""
     seed: int = 0
 
 
@@ -77,26 +84,22 @@ def rate_at(recipe: Recipe, step: int) -> float:
     """The learning rate of step number `step`, 0-based."""
     begins = recipe.steps * (1 - recipe.decay)
     falling = (step - begins) / max(recipe.steps - begins, 1)
-    return recipe.rate * min((step + 1) / recipe.warmup, 1.0, max(0.1, 1.0 - 0.9 * falling))
+    return recipe.learning_rate * min((step + 1) / recipe.warmup, 1.0, max(0.1, 1.0 - 0.9 * falling))
 
 
-def loss(model: Any, row: Row) -> tuple[Tensor, Tensor]:
-    """(sum of weight × cross-entropy over the row's reply tokens, whether each is the likeliest: [N])."""
+def loss(model: Any, row: Row, *, through_prefix: bool = True) -> tuple[Tensor, Tensor]:
+    """(sum of weight × cross-entropy over the row's reply tokens, whether each is the likeliest: [N]).
+
+    through_prefix: see packed.hidden.
+    """
     import torch
+
+    from memread.train import packed
 
     inner = model.get_base_model()
     device = inner.lm_head.weight.device
-    branches = torch.tensor(row.branches, device=device)
-    # A token sees what comes before it in the prefix and in its own branch.
-    seen = ((branches[None, :] == 0) | (branches[None, :] == branches[:, None])).tril_()
-    hidden = inner.model(
-        input_ids=torch.tensor([row.ids], device=device),
-        attention_mask=seen[None, None],
-        position_ids=torch.tensor([row.positions], device=device),
-        use_cache=False,
-    ).last_hidden_state[0]
     # The output head costs 28M multiplications a token here: reply tokens only.
-    logits = inner.lm_head(hidden[torch.tensor(row.places, device=device)]).float()
+    logits = inner.lm_head(packed.hidden(inner, row, through_prefix=through_prefix)).float()
     targets = torch.tensor(row.targets, device=device)
     each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
     return (each * torch.tensor(row.weights, device=device)).sum(), logits.argmax(-1) == targets
@@ -134,14 +137,11 @@ def learn(
     *,
     until: Callable[[], bool] = lambda: False,
     dev: Lessons | None = None,
-    every: int = 20,
-    judged: int = 12,
     report: Callable[[dict[str, Any]], None] = lambda record: None,
 ) -> Progress:
     """Train until `recipe.steps`, or until `until()` says so after a step; go on where `folder` left off.
 
-    folder: gets checkpoint.safetensors, lora.safetensors (the weights alone) and metrics.jsonl. every: steps
-    between checkpoints, and between tests on the first `judged` families of `dev`.
+    folder: gets checkpoint.safetensors, lora.safetensors (the weights alone) and metrics.jsonl.
     Raises ModelUnloadable for a checkpoint of another model.
     """
     import torch
@@ -149,7 +149,7 @@ def learn(
     recipe = lessons.recipe
     folder.mkdir(parents=True, exist_ok=True)
     names, parameters = zip(*((n, p) for n, p in model.named_parameters() if p.requires_grad), strict=True)
-    optimizer = torch.optim.AdamW(parameters, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
     checkpoint = folder / "checkpoint.safetensors"
     progress = restore(checkpoint, model, optimizer, names) if checkpoint.exists() else Progress()
     while progress.step < recipe.steps:
@@ -158,18 +158,18 @@ def learn(
         rate = rate_at(recipe, progress.step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        record = _update(model, optimizer, parameters, found, recipe.clip)
+        record = _update(model, optimizer, parameters, found, recipe, progress.step)
         tokens, seconds = sum(len(row.ids) for row in found), time.monotonic() - began
         progress.step, progress.family = progress.step + 1, family
         progress.tokens, progress.seconds = progress.tokens + tokens, progress.seconds + seconds
         ends = progress.step >= recipe.steps or until()
         record |= {"step": progress.step, "rate": rate, "tokens": tokens, "total_tokens": progress.tokens}
         record |= {"seconds": round(seconds, 2), "tokens_per_second": round(tokens / seconds, 1)}
-        if progress.step % every == 0 or ends:
+        if progress.step % recipe.checkpoint_every == 0 or ends:
             if dev is not None:
-                record["dev"] = judge(model, dev, judged)
+                record["dev"] = judge(model, dev, recipe.dev_families)
             save(checkpoint, model, optimizer, names, progress)
-            _replacing(folder / "lora.safetensors", lambda path: save_lora(path, model, recipe.lora))
+            _replacing(folder / "lora.safetensors", lambda path: save_lora(path, model))
         with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         report(record)
@@ -179,21 +179,27 @@ def learn(
 
 
 def _update(
-    model: Any, optimizer: Any, parameters: Sequence[Tensor], found: Sequence[Row], clip: float
+    model: Any,
+    optimizer: Any,
+    parameters: Sequence[Tensor],
+    found: Sequence[Row],
+    recipe: Recipe,
+    step: int,
 ) -> dict[str, Any]:
     """One step over all rows: the mean over the weights of all reply tokens, however they are packed."""
     import torch
 
+    drawn = random.Random(f"{recipe.seed}/{step}")
     total = sum(sum(row.weights) for row in found)
     marks: dict[str, list[bool]] = {}
     value = 0.0
     optimizer.zero_grad(set_to_none=True)
     for row in found:
-        summed, right = loss(model, row)
+        summed, right = loss(model, row, through_prefix=drawn.random() < recipe.through_prefix)
         (summed / total).backward()
         value += float(summed.detach())
         _mark(marks, row, right)
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, clip))
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, recipe.clip_gradient))
     if math.isfinite(norm):
         optimizer.step()
     record: dict[str, Any] = {"loss": round(value / total, 5), "norm": round(norm, 4)}
@@ -201,7 +207,7 @@ def _update(
     return record | {"right": _shares(marks)}
 
 
-def judge(model: Any, lessons: Lessons, families: int = 12) -> dict[str, Any]:
+def judge(model: Any, lessons: Lessons, families: int) -> dict[str, Any]:
     """Loss, and the share of replies that greedy decoding would give to the letter, by kind: every
     conversation of the first families, whatever was learned from."""
     import torch

@@ -36,7 +36,7 @@ _TOP = {
 }
 
 
-class Lora(msgspec.Struct, frozen=True):
+class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Low-rank adaption (arXiv 2106.09685) of all linear layers: W + alpha/rank · B·A."""
 
     rank: int = 16
@@ -164,10 +164,12 @@ def load_lora_state(model: Any, state: Mapping[str, Tensor]) -> None:
     set_peft_model_state_dict(model, {f"base_model.model.{n}.weight": t for n, t in state.items()})
 
 
-def save_lora(path: Path, model: Any, lora: Lora) -> None:
+def save_lora(path: Path, model: Any) -> None:
     """Write the LoRA's state as safetensors. Not atomic: the caller writes to a temporary name."""
     from safetensors.torch import save_file
 
+    config = model.peft_config["default"]
+    lora = Lora(config.r, float(config.lora_alpha))
     save_file(lora_state(model), path, {"rank": str(lora.rank), "alpha": str(lora.alpha)})
 
 

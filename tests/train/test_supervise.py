@@ -24,13 +24,14 @@ from tests.train.logits import randomised  # noqa: E402
 
 PROFILE = profile.load(Path(profile.__file__).parent / "train" / "data" / "section-first.toml")
 SHORT = Settings(segment_tokens=(60, 120), segments=(1, 2), puzzles=(1, 2))
+LORA = weights.Lora(rank=4, alpha=8)
 RECIPE = Recipe(
-    lora=weights.Lora(rank=4, alpha=8),
     stages=(Stage(0, SHORT), Stage(3, SHORT)),
     steps=6,
     step_tokens=600,
     row_tokens=400,
     warmup=2,
+    through_prefix=0.5,
 )
 
 
@@ -40,7 +41,7 @@ def one_thread() -> None:
 
 
 def model_of(path: Path, seed: int = 0) -> Any:
-    return weights.with_lora(weights.load(path), RECIPE.lora, seed)
+    return weights.with_lora(weights.load(path), LORA, seed)
 
 
 def lessons_of(path: Path, recipe: Recipe = RECIPE, split: Any = "train") -> Lessons:
@@ -87,13 +88,13 @@ def test_packing_changes_neither_loss_nor_gradient(tiny_gguf: Path) -> None:
 def test_a_killed_run_goes_on_exactly(tiny_gguf: Path, tmp_path: Path) -> None:
     lessons = lessons_of(tiny_gguf)
     whole = model_of(tiny_gguf)
-    done = supervise.learn(whole, lessons, tmp_path / "whole", every=100)
+    done = supervise.learn(whole, lessons, tmp_path / "whole")
     assert done.step == RECIPE.steps
     first = model_of(tiny_gguf)
     calls = iter([False, False, True])
-    supervise.learn(first, lessons, tmp_path / "parts", until=lambda: next(calls), every=100)
+    supervise.learn(first, lessons, tmp_path / "parts", until=lambda: next(calls))
     again = model_of(tiny_gguf, seed=9)
-    rest = supervise.learn(again, lessons_of(tiny_gguf), tmp_path / "parts", every=2)
+    rest = supervise.learn(again, lessons_of(tiny_gguf), tmp_path / "parts")
     assert (rest.step, rest.family, rest.tokens) == (done.step, done.family, done.tokens)
     expected, got = weights.lora_state(whole), weights.lora_state(again)
     assert all(torch.equal(expected[name], got[name]) for name in expected)
@@ -102,12 +103,12 @@ def test_a_killed_run_goes_on_exactly(tiny_gguf: Path, tmp_path: Path) -> None:
     alone = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
     assert [line["loss"] for line in lines] == [line["loss"] for line in alone]
     state, facts = weights.read_lora(tmp_path / "parts" / "lora.safetensors")
-    assert facts == RECIPE.lora and all(torch.equal(state[name], got[name]) for name in got)
+    assert facts == LORA and all(torch.equal(state[name], got[name]) for name in got)
     assert not list(tmp_path.glob("*/*.part"))
 
 
 def test_it_learns(tiny_gguf: Path, tmp_path: Path) -> None:
-    recipe = msgspec.structs.replace(RECIPE, steps=25, rate=1e-2, step_tokens=900)
+    recipe = msgspec.structs.replace(RECIPE, steps=25, learning_rate=1e-2, step_tokens=900, dev_families=2)
     lessons = lessons_of(tiny_gguf, recipe)
     records: list[dict[str, Any]] = []
     supervise.learn(
@@ -115,8 +116,6 @@ def test_it_learns(tiny_gguf: Path, tmp_path: Path) -> None:
         lessons,
         tmp_path,
         dev=lessons_of(tiny_gguf, recipe, "dev"),
-        every=25,
-        judged=2,
         report=records.append,
     )
     assert records[-1]["loss"] < records[0]["loss"] * 0.8
@@ -125,7 +124,7 @@ def test_it_learns(tiny_gguf: Path, tmp_path: Path) -> None:
 
 
 def test_the_rate_rises_stays_and_falls() -> None:
-    recipe = Recipe(steps=100, warmup=10, decay=0.5, rate=1.0)
+    recipe = Recipe(steps=100, warmup=10, decay=0.5, learning_rate=1.0)
     rates = [supervise.rate_at(recipe, step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9:51] == [1.0] * 42
     assert rates[50:] == sorted(rates[50:], reverse=True) and rates[99] == pytest.approx(0.118)

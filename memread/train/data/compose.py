@@ -24,7 +24,7 @@ from memread.train.episode import NOT_SAID, Episode, Split
 from memread.types import Locator, Passage, Segment
 
 
-class Settings(msgspec.Struct, frozen=True):
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the texts are like: the knobs of a curriculum. Tokens are the model's own."""
 
     segment_tokens: tuple[int, int] = (200, 1200)
