@@ -198,6 +198,10 @@ def file(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="The first so many.", show_default=False)
     ] = None,
+    document: Annotated[
+        str | None,
+        typer.Option("--document", help="The text of the questions that name none.", show_default=False),
+    ] = None,
     method: MethodsOption = "memread",
     sweep: SweepOption = None,
     out: OutOption = None,
@@ -223,7 +227,7 @@ def file(
         raise FileMissing(f"{questions}: there is no such file")
 
     def plan(tokenizer: Tokenizer) -> Planned:
-        loaded = files.load(questions, tokenizer, limit=limit)
+        loaded = files.load(questions, tokenizer, limit=limit, document=document)
         notices = _skipped([str(bad) for bad in loaded.malformed])
         return Planned(iter(loaded.items), tuple(item.length for item in loaded.items), notices)
 

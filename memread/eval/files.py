@@ -2,10 +2,12 @@
 
     {"context": "…" | "path": "book.epub", "question": "…", "answers": ["…"], "metric": "f1"}
 
-`input` may stand for `question`, as in LongBench, and `answer` for `answers`; one answer need not be in a
-list. An empty list says that the text does not answer the question. A path is relative to the file; how many
-parts of a document could not be read is in Item.details["skipped"]. A JSON list of such records is read too,
-but held in memory; of JSONL only places are held, and a text is read when it is asked for.
+The text of records that have neither a context nor a path is given once for all of them: questions about a
+book that is not handed on with them. `input` may stand for `question`, as in LongBench, and `answer` for
+`answers`; one answer need not be in a list. An empty list says that the text does not answer the question. A
+path is relative to the file; how many parts of a document could not be read is in Item.details["skipped"]. A
+JSON list of such records is read too, but held in memory; of JSONL only places are held, and a text is read
+when it is asked for.
 """
 
 from __future__ import annotations
@@ -34,15 +36,23 @@ class Loaded(msgspec.Struct, frozen=True):
     """What was skipped, and why: to be shown and counted."""
 
 
-def load(path: str, tokenizer: Tokenizer, metric: Metric | None = None, limit: int | None = None) -> Loaded:
+def load(
+    path: str,
+    tokenizer: Tokenizer,
+    metric: Metric | None = None,
+    limit: int | None = None,
+    document: str | None = None,
+) -> Loaded:
     """The questions of `path`, the first `limit` of them, each text's length counted.
 
     metric: how to score them, unless a record says it itself; by default f1 for LongBench's records (as its
-    question answering is scored), else substring. Documents are opened and read to be counted: minutes for
-    large PDFs. Raises FileMissing, FileUnreadable, DamagedDocument, EmptyInput for the file as a whole.
+    question answering is scored), else substring. document: the text of records that name none. Documents are
+    opened and read to be counted: minutes for large PDFs. Raises FileMissing, FileUnreadable,
+    DamagedDocument, EmptyInput for the file as a whole.
     """
     items: list[Item] = []
     malformed: list[Malformed] = []
+    counted = functools.cache(functools.partial(_counted, tokenizer=tokenizer))  # once for many questions
     for placed in records(path):
         if limit is not None and len(items) >= limit:
             break
@@ -50,13 +60,20 @@ def load(path: str, tokenizer: Tokenizer, metric: Metric | None = None, limit: i
             malformed.append(placed)
             continue
         try:
-            items.append(_item(path, placed, tokenizer, metric))
+            items.append(_item(path, placed, counted, tokenizer, metric, document))
         except (ValueError, InputError, UsageError) as error:
             malformed.append(Malformed(path, placed.place, str(error)))
     return Loaded(tuple(items), tuple(malformed))
 
 
-def _item(path: str, placed: Placed, tokenizer: Tokenizer, metric: Metric | None) -> Item:
+def _item(
+    path: str,
+    placed: Placed,
+    counted: Callable[[str], tuple[int, int]],
+    tokenizer: Tokenizer,
+    metric: Metric | None,
+    document: str | None,
+) -> Item:
     record = placed.record
     question = _question(record)
     answers = _answers(record)
@@ -72,9 +89,10 @@ def _item(path: str, placed: Placed, tokenizer: Tokenizer, metric: Metric | None
         else:
             text = functools.partial(_from_line, path, placed.offset)
     else:
-        name = str(Path(path).parent / _path(record))
+        named = document is None or "path" in record
+        name = str(Path(path).parent / _path(record)) if named else cast(str, document)
         text = functools.partial(_from_document, name)
-        length, skipped = _counted(name, tokenizer)
+        length, skipped = counted(name)
         if skipped:
             details["skipped"] = skipped
     number = record.get("_id", record.get("id"))
@@ -126,7 +144,7 @@ def _context(record: Record) -> str:
 def _path(record: Record) -> str:
     path = record.get("path")
     if not isinstance(path, str) or not path:
-        raise ValueError("it has neither a context nor a path")
+        raise ValueError("it has neither a context nor a path, and no --document was given")
     return path
 
 

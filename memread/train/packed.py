@@ -1,8 +1,8 @@
 """A row through the model: a prefix, and branches that see it but not each other (see lessons.Row).
 
-A mask over the whole row would compute every pair of tokens to throw half of them away; attention was half the time.
-Here the prefix is causal, which needs no mask, and the branches are padded to one length, each against the
-prefix and itself.
+A mask over the whole row would compute every pair of tokens and throw half of them away: 29 % of a step at
+1,040 tokens. Here the prefix is causal, which needs no mask, and the branches are padded to one length, each
+against the prefix and itself.
 """
 
 from __future__ import annotations

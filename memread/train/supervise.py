@@ -57,8 +57,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     row_tokens: int = 2048
     """Tokens that go through it at once, at most: bounds memory (about 2 MB a token in float32)."""
     through_prefix: float = 1.0
-    """The share of rows whose gradients also flow through what their conversations share. The others cost about
-    three quarters in short rows, less in long ones."""
+    """The share of rows whose gradients also flow through what their conversations share. The others cost
+    about three quarters in short rows, less in long ones."""
     clip_gradient: float = 1.0
     """The gradient's norm, at most."""
     checkpoint_every: int = 20
@@ -152,6 +152,7 @@ def learn(
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
     checkpoint = folder / "checkpoint.safetensors"
     progress = restore(checkpoint, model, optimizer, names) if checkpoint.exists() else Progress()
+    _forget_after(folder / "metrics.jsonl", progress.step)
     while progress.step < recipe.steps:
         began = time.monotonic()
         found, family = lessons.step(progress.step, progress.family)
@@ -266,7 +267,14 @@ def restore(path: Path, model: Any, optimizer: Any, names: Sequence[str]) -> Pro
     return progress
 
 
-def _replacing(path: Path, write: Callable[[Path], None]) -> None:
+def _forget_after(path: Path, step: int) -> None:
+    """Drop the lines of steps that a kill took back: they are done again."""
+    if path.exists():
+        lines = path.read_bytes().splitlines(keepends=True)
+        _replacing(path, lambda temporary: temporary.write_bytes(b"".join(lines[:step])))
+
+
+def _replacing(path: Path, write: Callable[[Path], object]) -> None:
     """Write under another name, flush, rename: a kill leaves the old file or the new one."""
     import os
 

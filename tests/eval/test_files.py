@@ -136,3 +136,19 @@ def test_files_as_a_whole(tmp_path: Path, tokenizer: BpeTokenizer) -> None:
     Path(path).write_text("gone", encoding="utf-8")
     with pytest.raises(DamagedDocument, match="has changed"):
         read(item)
+
+
+def test_one_text_for_all_that_name_none(tmp_path: Path, tokenizer: BpeTokenizer) -> None:
+    book, own = tmp_path / "book.txt", tmp_path / "own.txt"
+    book.write_text("The captain was Ada.\n", encoding="utf-8")
+    own.write_text("The captain was Bo.\n", encoding="utf-8")
+    asked = {"question": "Who?", "answers": ["Ada"]}
+    path = lines(tmp_path / "q.jsonl", asked, asked | {"path": "own.txt"}, asked | {"context": "It was Cy."})
+    found = load(path, tokenizer, document=str(book))
+    assert [read(item) for item in found.items] == [
+        "The captain was Ada.\n",
+        "The captain was Bo.\n",
+        "It was Cy.",
+    ]
+    assert not found.malformed
+    assert "--document" in load(path, tokenizer).malformed[0].reason

@@ -94,6 +94,8 @@ def test_a_killed_run_goes_on_exactly(tiny_gguf: Path, tmp_path: Path) -> None:
     calls = iter([False, False, True])
     supervise.learn(first, lessons, tmp_path / "parts", until=lambda: next(calls))
     again = model_of(tiny_gguf, seed=9)
+    with (tmp_path / "parts" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "loss": 99}\n')  # of a step that was killed before it was saved
     rest = supervise.learn(again, lessons_of(tiny_gguf), tmp_path / "parts")
     assert (rest.step, rest.family, rest.tokens) == (done.step, done.family, done.tokens)
     expected, got = weights.lora_state(whole), weights.lora_state(again)

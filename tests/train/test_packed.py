@@ -1,0 +1,71 @@
+"""A packed row gives what one mask over all of it gives, forward and backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs memread[train]")
+pytest.importorskip("peft", reason="training needs memread[train]")
+
+from memread.train import packed  # noqa: E402
+from memread.train.lessons import Conversation, Row, row  # noqa: E402
+from tests.train.logits import randomised  # noqa: E402
+from tests.train.models import tiny_llama, with_lora  # noqa: E402
+
+SHARED = tuple(range(300, 340))
+ROWS = [
+    row([Conversation("new", (*SHARED, 7, 8), (400, 2), (1.0, 1.0))]),
+    row(
+        [
+            Conversation("new", (*SHARED, *range(7, 9 + 3 * n)), (*range(400, 404 - n), 2), (1.0,) * (5 - n))
+            for n in range(3)
+        ]
+    ),
+    row([Conversation("answer", (n, 8, 9), (400, 2), (1.0, 1.0)) for n in range(3)]),  # nothing is shared
+]
+
+
+def masked(inner: Any, one: Row) -> Any:
+    """The same with a mask of all pairs of tokens."""
+    branches = torch.tensor(one.branches)
+    seen = ((branches[None, :] == 0) | (branches[None, :] == branches[:, None])).tril()
+    found = inner.model(
+        input_ids=torch.tensor([one.ids]),
+        attention_mask=seen[None, None],
+        position_ids=torch.tensor([one.positions]),
+        use_cache=False,
+    )
+    return found.last_hidden_state[0][torch.tensor(one.places)]
+
+
+def gradients(model: Any, hidden: Any) -> list[Any]:
+    model.zero_grad()
+    torch.manual_seed(1)
+    (hidden * torch.randn(hidden.shape)).sum().backward()
+    return [p.grad.clone() for p in model.parameters() if p.requires_grad]
+
+
+@pytest.mark.parametrize("one", ROWS, ids=["one branch", "branches", "no prefix"])
+def test_the_same_as_one_mask(one: Row) -> None:
+    model = randomised(with_lora(tiny_llama()))
+    inner = model.get_base_model()
+    expected, got = masked(inner, one), packed.hidden(inner, one)
+    assert torch.allclose(got, expected, rtol=1e-4, atol=1e-5)
+    for mine, theirs in zip(gradients(model, got), gradients(model, expected), strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
+    assert inner.config._attn_implementation == "sdpa"
+
+
+def test_gradients_may_stop_at_the_prefix() -> None:
+    model = randomised(with_lora(tiny_llama()))
+    inner = model.get_base_model()
+    whole, cut = packed.hidden(inner, ROWS[1]), packed.hidden(inner, ROWS[1], through_prefix=False)
+    assert torch.allclose(cut, whole, rtol=1e-4, atol=1e-5)
+    through, stopped = gradients(model, whole), gradients(model, cut)
+    assert all(float(g.abs().sum()) > 0 for g in stopped)
+    assert not torch.allclose(through[0], stopped[0], rtol=1e-2)
+    # Where nothing is shared there is nothing to stop at.
+    alone = packed.hidden(inner, ROWS[2]), packed.hidden(inner, ROWS[2], through_prefix=False)
+    assert torch.allclose(gradients(model, alone[0])[0], gradients(model, alone[1])[0])
