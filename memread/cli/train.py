@@ -166,6 +166,24 @@ def export(
 
 
 @app.command()
+def figure(
+    metrics: Annotated[Path, typer.Argument(help="metrics.jsonl of a run.", metavar="METRICS")],
+    out: Annotated[Path, typer.Argument(help="The figure to write: .png or .svg.", metavar="OUT")],
+) -> None:
+    """Draw what a run measured, by update."""
+    _need_torch()
+    from memread.train import metrics as measured
+
+    rows = measured.read(metrics)
+    if not rows:
+        raise ConfigError(f"{metrics}: nothing was measured there")
+    if out.suffix not in (".png", ".svg"):
+        raise UsageError(f"{out}: must end with .png or .svg")
+    measured.draw(rows, out)
+    typer.echo(str(out))
+
+
+@app.command()
 def settings(config: _Config = None, set_: _Set = None) -> None:
     """Print every setting with its value, as --set takes them."""
     import msgspec

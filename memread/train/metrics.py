@@ -9,13 +9,21 @@ from typing import Any
 
 Row = dict[str, Any]
 
-PANELS = (
+REINFORCED = (
     ("reward", "reward", "of a rollout, 0 to 1"),
     ("kl", "KL to the start", "nats a token (k3)"),
     ("entropy", "entropy", "nats a token"),
     ("memory_tokens", "last memory", "tokens"),
     ("clip_fraction", "clipped", "share of tokens"),
     ("rejected", "rejected by the guard", "share of replies"),
+)
+SUPERVISED = (
+    ("loss", "loss", "nats, weighted mean of a reply's tokens"),
+    ("learning_rate", "learning rate", ""),
+    ("dev.loss", "loss, development set", "nats"),
+    ("dev.right.new", "a fact is new", "share right to the letter"),
+    ("dev.right.kept", "the memory stays", "share right to the letter"),
+    ("dev.right.answer", "the answer", "share right to the letter"),
 )
 
 
@@ -48,18 +56,24 @@ def cut(path: Path, step: int) -> None:
 
 
 def draw(rows: list[Row], path: Path, title: str = "") -> None:
-    """A panel each for reward, KL, entropy, memory length, clip fraction and rejected share, by update."""
+    """Six panels by update, of a reinforced run or of a supervised one. Needs matplotlib.
+
+    path: ends with .png or .svg, which says what is written.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3, sharex=True).flat
-    steps = [row["step"] for row in rows]
-    for axis, (name, heading, unit) in zip(axes, PANELS, strict=True):
-        values = [row.get(name, float("nan")) for row in rows]
-        axis.plot(steps, values, color="0.75", linewidth=1)
-        axis.plot(steps, smoothed(values), color="C0", linewidth=2)
+    panels = REINFORCED if any("reward" in row for row in rows) else SUPERVISED
+    for axis, (name, heading, unit) in zip(axes, panels, strict=True):
+        found = [(row["step"], value) for row in rows if (value := number(row, name)) is not None]
+        at, values = [step for step, _ in found], [value for _, value in found]
+        if len(values) > 40:
+            axis.plot(at, values, color="0.75", linewidth=1)
+            values = smoothed(values)
+        axis.plot(at, values, color="C0", linewidth=2, marker="" if len(values) > 40 else "o")
         axis.set_title(heading, fontsize=10)
         axis.set_ylabel(unit, fontsize=8)
         axis.tick_params(labelsize=8)
@@ -68,6 +82,17 @@ def draw(rows: list[Row], path: Path, title: str = "") -> None:
         figure.suptitle(title, fontsize=11)
     figure.supxlabel("updates", fontsize=9)
     figure.savefig(path, dpi=120)
+
+
+def number(row: Row, name: str) -> float | None:
+    """A value by its dotted name; "4/30" is a share. None where the row has none."""
+    value: Any = row
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, str):
+        right, _, count = value.partition("/")
+        return int(right) / int(count)
+    return None if value is None else float(value)
 
 
 def smoothed(values: list[float], weight: float = 0.9) -> list[float]:

@@ -7,7 +7,6 @@ and the number of the next family, a killed run goes on as if nothing had happen
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
@@ -21,6 +20,7 @@ from memread.errors import ModelUnloadable
 from memread.gguf import read_header
 from memread.profile import Profile
 from memread.protocols import Tokenizer
+from memread.train import metrics
 from memread.train.data.compose import Maker, Settings
 from memread.train.episode import Split
 from memread.train.lessons import Choice, Row, Teacher, rows
@@ -152,7 +152,7 @@ def learn(
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
     checkpoint = folder / "checkpoint.safetensors"
     progress = restore(checkpoint, model, optimizer, names) if checkpoint.exists() else Progress()
-    _forget_after(folder / "metrics.jsonl", progress.step)
+    metrics.cut(folder / "metrics.jsonl", progress.step)
     while progress.step < recipe.steps:
         began = time.monotonic()
         found, family = lessons.step(progress.step, progress.family)
@@ -164,15 +164,19 @@ def learn(
         progress.step, progress.family = progress.step + 1, family
         progress.tokens, progress.seconds = progress.tokens + tokens, progress.seconds + seconds
         ends = progress.step >= recipe.steps or until()
-        record |= {"step": progress.step, "rate": rate, "tokens": tokens, "total_tokens": progress.tokens}
+        record |= {
+            "step": progress.step,
+            "learning_rate": rate,
+            "tokens": tokens,
+            "total_tokens": progress.tokens,
+        }
         record |= {"seconds": round(seconds, 2), "tokens_per_second": round(tokens / seconds, 1)}
         if progress.step % recipe.checkpoint_every == 0 or ends:
             if dev is not None:
                 record["dev"] = judge(model, dev, recipe.dev_families)
             save(checkpoint, model, optimizer, names, progress)
             _replacing(folder / "lora.safetensors", lambda path: save_lora(path, model))
-        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        metrics.append(folder / "metrics.jsonl", record)
         report(record)
         if ends:
             break
@@ -267,14 +271,7 @@ def restore(path: Path, model: Any, optimizer: Any, names: Sequence[str]) -> Pro
     return progress
 
 
-def _forget_after(path: Path, step: int) -> None:
-    """Drop the lines of steps that a kill took back: they are done again."""
-    if path.exists():
-        lines = path.read_bytes().splitlines(keepends=True)
-        _replacing(path, lambda temporary: temporary.write_bytes(b"".join(lines[:step])))
-
-
-def _replacing(path: Path, write: Callable[[Path], object]) -> None:
+def _replacing(path: Path, write: Callable[[Path], None]) -> None:
     """Write under another name, flush, rename: a kill leaves the old file or the new one."""
     import os
 

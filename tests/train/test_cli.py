@@ -9,6 +9,7 @@ import pytest
 
 from memread.cli.app import main
 from memread.errors import ConfigError
+from memread.train.metrics import number
 from memread.train.recipe import Run, read_run
 
 pytest.importorskip("torch", reason="torch is not installed (pip install 'memread[train]')")
@@ -34,6 +35,22 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         facts = json.loads((tmp_path / stage / f"{stage}.json").read_text())
         assert facts["settings"]["reinforce"]["rollouts"] == 2 and facts["packages"]["torch"]
     assert (tmp_path / "reinforce" / "metrics.png").exists()
+
+
+def test_a_supervised_run_has_a_figure(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    metrics = tmp_path / "metrics.jsonl"
+    rows = [
+        {"step": 1, "loss": 1.5, "learning_rate": 1e-3},
+        {"step": 2, "loss": 1.25, "dev": {"loss": 1.0, "right": {"new": "4/30", "kept": "0/2"}}},
+    ]
+    metrics.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert _run("figure", str(metrics), str(tmp_path / "figure.svg")) == 0
+    drawn = (tmp_path / "figure.svg").read_text(encoding="utf-8")
+    assert drawn.startswith("<?xml") and "a fact is new" in drawn
+    assert number(rows[1], "dev.right.new") == 4 / 30 and number(rows[0], "dev.loss") is None
+    assert _run("figure", str(tmp_path / "none"), str(tmp_path / "figure.svg")) == 20
+    assert _run("figure", str(metrics), str(tmp_path / "figure.gif")) == 2
 
 
 def test_settings_are_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,7 +141,7 @@ def test_a_run_learns_and_says_how(
     first, last = (sum(row["reward"] for row in part) / 3 for part in (rows[:3], rows[-3:]))
     assert last > first + 0.1
     assert rows[-1]["learning_rate"] == 2e-2
-    assert {panel[0] for panel in metrics.PANELS} - {"kl"} <= rows[0].keys()
+    assert {panel[0] for panel in metrics.REINFORCED} - {"kl"} <= rows[0].keys()
     assert rows[0]["engine_gap"] < 1e-3 and rows[0]["tokens_per_second"] > 0
     assert (tmp_path / "metrics.png").read_bytes()[1:4] == b"PNG"
     assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == [
