@@ -1,8 +1,7 @@
 """A row through the model: a prefix, and branches that see it but not each other (see lessons.Row).
 
-A mask over the whole row would compute every pair of tokens and throw half of them away: 29 % of a step at
-1,040 tokens. Here the prefix is causal, which needs no mask, and the branches are padded to one length, each
-against the prefix and itself.
+A mask over the whole row would compute every pair of tokens and throw many of them away. Here the prefix is
+causal, which needs no mask, and the branches are padded to one length, each against the prefix and itself.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ _NAME = "memread-packed"
 def hidden(inner: Any, row: Row, *, through_prefix: bool = True) -> Tensor:
     """The last layer's output at `row.places`: [N, width]. inner: a LlamaForCausalLM.
 
-    through_prefix: whether gradients flow through the prefix. Without them a row costs about half: the prefix
-    goes forward only, and what the branches do with its keys and values is learned.
+    through_prefix: whether gradients flow through the prefix. Without them it goes forward only, and what the
+    branches do with its keys and values is learned.
     """
     device = inner.lm_head.weight.device
     ids = torch.tensor([row.ids], device=device)

@@ -57,8 +57,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     row_tokens: int = 2048
     """Tokens that go through it at once, at most: bounds memory (about 2 MB a token in float32)."""
     through_prefix: float = 1.0
-    """The share of rows whose gradients also flow through what their conversations share. The others cost
-    about three quarters in short rows, less in long ones."""
+    """The share of rows whose gradients also flow through what their conversations share. The others are
+    cheaper, and their gradient is another (docs/TRAINING.md)."""
     clip_gradient: float = 1.0
     """The gradient's norm, at most."""
     checkpoint_every: int = 20
