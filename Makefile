@@ -9,7 +9,7 @@ demo: $(VENV)/.installed  ## Ask a question about the book that ships.
 	$(BIN)/memread ask examples/alice.epub "Who stole the tarts?"
 
 test: $(VENV)/.installed-test  ## Lint, types and the whole fast test suite.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-train: $(VENV)/.installed-train  ## The tests of training, which need torch.
 	$(BIN)/python -m pytest tests/train

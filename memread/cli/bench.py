@@ -25,8 +25,12 @@ def bench(
         list[str] | None,
         typer.Argument(help="What is to be read.", metavar="[FILE...]", show_default=False),
     ] = None,
-    model: Annotated[str | None, typer.Option("-m", "--model", show_default=False)] = None,
-    profile: Annotated[str | None, typer.Option("--profile", show_default=False)] = None,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="A model's name or a .gguf file.", show_default=False)
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="A profile's name or a .toml file.", show_default=False)
+    ] = None,
     segment: Annotated[
         int | None, typer.Option("--segment", help="Tokens of a segment.", show_default=False)
     ] = None,
