@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ from tests.fixtures.gguf_model import write_tiny_gguf
 # The models of the tests are so small that a second thread only waits for the first: one takes a quarter of
 # the processor time. Read by OpenMP when it is loaded, here and in every process that a test starts.
 os.environ.setdefault("OMP_THREAD_LIMIT", "1")
+
+# Started in the background of a script, all ignore Ctrl-C, and so would the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Engines and subprocesses make timings of single examples meaningless; the autouse home is harmless to share.
 settings.register_profile(
