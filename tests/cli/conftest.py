@@ -18,7 +18,7 @@ import pytest
 from memread import events
 
 ALICE = Path(__file__).resolve().parents[2] / "examples" / "alice.epub"
-DEADLINE = 60
+DEADLINE = 180
 """Seconds after which a process that should have ended has hung."""
 SMALL = {"SEGMENT": "64", "MEMORY": "24", "ANSWER": "16"}
 

@@ -150,7 +150,7 @@ def test_nobody_reads_the_events_any_more(memread: Memread) -> None:
         text=True,
         cwd=memread.folder,
         env=memread.environment(),
-        timeout=8,
+        timeout=60,
     )
     assert ended.stdout.count("\n") == 3
     assert "Traceback" not in ended.stderr and "Exception" not in ended.stderr
