@@ -288,7 +288,7 @@ def test_a_named_pipe(memread: Memread) -> None:
 @pytest.mark.tiny
 def test_smollm2_reads_and_answers(memread: Memread, smollm2: Path) -> None:
     memread.write("a.txt", "The captain of the ship was called Maria Kerr. She came from Orkney.\n")
-    ended = memread("ask", "a.txt", "Who was the captain?", "--json", env={"MEMREAD_MODEL": "tiny"})
+    ended = memread("ask", "a.txt", "Who was the captain?", "--json", env={"MEMREAD_MODEL": str(smollm2)})
     assert ended.code == 0, ended.err
     result = msgspec.json.decode(ended.out)
     assert result["profile"] == "smollm2-135m"
