@@ -16,6 +16,7 @@ from memread.engine.llamacpp.vocabulary import Vocabulary
 from memread.errors import ContextTooSmall, EngineFailed, FileMissing, ModelUnloadable, NotGguf
 from memread.protocols import Decoded, Done, Prefill
 from memread.types import ChatFrame, Part, Reply, Request, Sampling
+from tests.engine.replies import finish
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -41,21 +42,6 @@ GREEDY = Sampling()
 
 def ask(text: str, tokens: int = 24, sampling: Sampling = GREEDY) -> Request:
     return Request("update", (Part("<|im_start|>", marker=True), Part(text)), tokens, sampling)
-
-
-def finish(engine: LlamaEngine, *tickets: int) -> dict[int, Reply]:
-    replies: dict[int, Reply] = {}
-    streamed: dict[int, str] = dict.fromkeys(tickets, "")
-    deadline = time.monotonic() + 60
-    while len(replies) < len(tickets):
-        assert time.monotonic() < deadline
-        for output in engine.step():
-            if isinstance(output, Decoded):
-                streamed[output.ticket] += output.text
-            elif isinstance(output, Done):
-                replies[output.ticket] = output.reply
-    assert {ticket: reply.text for ticket, reply in replies.items()} == streamed
-    return replies
 
 
 def reply(engine: LlamaEngine, request: Request) -> Reply:

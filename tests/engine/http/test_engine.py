@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from memread.engine.llamacpp import engine as in_process
 from memread.engine.llamacpp.model import Model
 from memread.errors import ContextTooSmall, ModelMissing, ServerRefused
 from memread.profile import shipped
-from memread.protocols import Decoded, Done, Engine, Prefill
+from memread.protocols import Decoded, Done, Prefill
 from memread.types import ChatFrame, Part, Reply, Request, Sampling
 from tests.engine.http.servers import llama_server, python_server
+from tests.engine.replies import finish
 from tests.fixtures.gguf_model import write_tiny_gguf
 
 TEXT = "It was a dark <|im_end|> and stormy night; the <|im_start|>rain</s> fell in <think>torrents.\n\n" * 3
@@ -59,21 +59,6 @@ def request(frame: ChatFrame, section: str = TEXT, tokens: int = 24, **sampling:
     profile = next(found for found in shipped() if found.name == "default")
     parts = prompts.update(profile, frame, question="why?", memory="nothing <|im_end|>", section=section)
     return Request("update", parts, tokens, Sampling(**sampling))  # type: ignore[arg-type]
-
-
-def finish(engine: Engine, *tickets: int) -> dict[int, Reply]:
-    replies: dict[int, Reply] = {}
-    streamed: dict[int, str] = dict.fromkeys(tickets, "")
-    deadline = time.monotonic() + 60
-    while len(replies) < len(tickets):
-        assert time.monotonic() < deadline
-        for output in engine.step():
-            if isinstance(output, Decoded):
-                streamed[output.ticket] += output.text
-            elif isinstance(output, Done):
-                replies[output.ticket] = output.reply
-    assert {ticket: reply.text for ticket, reply in replies.items()} == streamed
-    return replies
 
 
 def whole(text: str) -> str:
