@@ -16,6 +16,15 @@ import typer
 
 from memread.cli.errors import complain, note
 from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather
+from memread.cli.options import (
+    AnswerOption,
+    LayersOption,
+    MemoryOption,
+    ModelOption,
+    PasswordOption,
+    ProfileOption,
+    SegmentOption,
+)
 from memread.cli.preparing import Preparing
 from memread.errors import INTERRUPTED, FileMissing, FileUnreadable, JournalError, UsageError, by_name
 
@@ -73,12 +82,8 @@ def ask(
         bool, typer.Option("--fresh", "--reread", help="Read all of it, even if it was read in part before.")
     ] = False,
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Do not record this reading.")] = False,
-    password: Annotated[
-        str | None, typer.Option("--password", help="Of an encrypted PDF.", show_default=False)
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("-m", "--model", help="A model's name or a .gguf file.", show_default=False)
-    ] = None,
+    password: PasswordOption = None,
+    model: ModelOption = None,
     engine: Annotated[
         str | None,
         typer.Option(
@@ -96,18 +101,10 @@ def ask(
             show_default=False,
         ),
     ] = None,
-    profile: Annotated[
-        str | None, typer.Option("--profile", help="A profile's name or a .toml file.", show_default=False)
-    ] = None,
-    segment: Annotated[
-        int | None, typer.Option("--segment", help="Tokens of a segment.", show_default=False)
-    ] = None,
-    memory: Annotated[
-        int | None, typer.Option("--memory", help="Tokens of the memory.", show_default=False)
-    ] = None,
-    answer: Annotated[
-        int | None, typer.Option("--answer", help="Tokens of the answer.", show_default=False)
-    ] = None,
+    profile: ProfileOption = None,
+    segment: SegmentOption = None,
+    memory: MemoryOption = None,
+    answer: AnswerOption = None,
     temperature: Annotated[
         float | None, typer.Option("--temperature", help="0: always the likeliest token.", show_default=False)
     ] = None,
@@ -119,9 +116,7 @@ def ask(
         int | None, typer.Option("--seed", help="Of the drawing of tokens.", show_default=False)
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Of the CPU.", show_default=False)] = None,
-    gpu_layers: Annotated[
-        str | None, typer.Option("--gpu-layers", help="A number, or auto.", show_default=False)
-    ] = None,
+    gpu_layers: LayersOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show llama.cpp's own log.")] = False,
 ) -> None:
     """Read documents of any length and answer a question about them, or summarize them.

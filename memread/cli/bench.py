@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memread.cli.errors import complain, note
+from memread.cli.options import ModelOption, ProfileOption, SegmentOption
 from memread.cli.preparing import Preparing
 from memread.errors import ConfigError
 
@@ -25,15 +26,9 @@ def bench(
         list[str] | None,
         typer.Argument(help="What is to be read.", metavar="[FILE...]", show_default=False),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("-m", "--model", help="A model's name or a .gguf file.", show_default=False)
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option("--profile", help="A profile's name or a .toml file.", show_default=False)
-    ] = None,
-    segment: Annotated[
-        int | None, typer.Option("--segment", help="Tokens of a segment.", show_default=False)
-    ] = None,
+    model: ModelOption = None,
+    profile: ProfileOption = None,
+    segment: SegmentOption = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Of the CPU.", show_default=False)] = None,
     seconds: Annotated[
         float, typer.Option("--seconds", min=1, max=3600, help="For measuring, about.")

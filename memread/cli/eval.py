@@ -13,28 +13,30 @@ import typer
 
 from memread.cli.errors import note
 from memread.cli.eval_options import (
-    AnswerOption,
     FileOption,
     HaystackOption,
     JsonOption,
-    LayersOption,
     LengthsOption,
-    MemoryOption,
     MethodsOption,
-    ModelOption,
     OutOption,
     ParallelOption,
-    ProfileOption,
     SamplesOption,
     SeedOption,
-    SegmentOption,
     SweepOption,
-    ThreadsOption,
-    VerboseOption,
     WindowOption,
     numbers,
     parts,
     sizes,
+)
+from memread.cli.options import (
+    AnswerOption,
+    LayersOption,
+    MemoryOption,
+    ModelOption,
+    ProfileOption,
+    SegmentOption,
+    ThreadsOption,
+    VerboseOption,
 )
 
 if TYPE_CHECKING:

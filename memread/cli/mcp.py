@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from memread.cli.options import ModelOption, ProfileOption
 from memread.errors import ConfigError, FileMissing
 
 
@@ -19,12 +20,8 @@ def mcp(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("-m", "--model", help="A model's name or a .gguf file.", show_default=False)
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option("--profile", help="A profile's name or a .toml file.", show_default=False)
-    ] = None,
+    model: ModelOption = None,
+    profile: ProfileOption = None,
 ) -> None:
     """Serve the tool `ask_document` to programs that speak MCP, on standard input and output.
 

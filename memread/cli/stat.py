@@ -11,6 +11,7 @@ import typer
 
 from memread.cli.errors import note
 from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather
+from memread.cli.options import ModelOption, PasswordOption, ProfileOption, SegmentOption
 from memread.errors import JournalError
 
 if TYPE_CHECKING:
@@ -31,18 +32,10 @@ def stat(
     lines: Lines = None,
     null: Null = False,
     no_ignore: NoIgnore = False,
-    model: Annotated[
-        str | None, typer.Option("-m", "--model", help="A model's name or a .gguf file.", show_default=False)
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option("--profile", help="A profile's name or a .toml file.", show_default=False)
-    ] = None,
-    segment: Annotated[
-        int | None, typer.Option("--segment", help="Tokens of a segment.", show_default=False)
-    ] = None,
-    password: Annotated[
-        str | None, typer.Option("--password", help="Of an encrypted PDF.", show_default=False)
-    ] = None,
+    model: ModelOption = None,
+    profile: ProfileOption = None,
+    segment: SegmentOption = None,
+    password: PasswordOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Tell what documents are: format, title, chapters or pages, tokens, segments, expected reading time."""

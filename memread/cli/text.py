@@ -11,6 +11,7 @@ import typer
 
 from memread.cli.errors import note
 from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather
+from memread.cli.options import PasswordOption
 from memread.errors import UsageError
 
 
@@ -31,9 +32,7 @@ def text(
     lines: Lines = None,
     null: Null = False,
     no_ignore: NoIgnore = False,
-    password: Annotated[
-        str | None, typer.Option("--password", help="Of an encrypted PDF.", show_default=False)
-    ] = None,
+    password: PasswordOption = None,
 ) -> None:
     """Print the text of documents exactly as it would be read. What cannot be read is told on stderr.
 
