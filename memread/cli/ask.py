@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memread.cli import interrupts
 from memread.cli.errors import complain, note
 from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather
 from memread.cli.options import (
@@ -233,6 +234,7 @@ class _Watched:
 
     def run(self) -> list[Event]:
         """The last event of every question: Answered or Failed."""
+        interrupts.check()
         last: dict[int, Event] = {}
         with self._view as view, closing(self._reading.numbered_events()) as events:
             for number, event in events:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memread.cli import interrupts
 from memread.cli.errors import note
 from memread.cli.eval_options import (
     FileOption,
@@ -307,6 +308,7 @@ def _run(
     for warning in config.warnings:
         note(f"memread: {one_line(warning)}")
     try:
+        interrupts.check()
         evaluate(config, plan, options, lambda line: note(f"memread: {one_line(line, 1000)}"))
     except KeyboardInterrupt:
         note(f"memread: stopped. What was done is kept: the same command goes on, to {path}")

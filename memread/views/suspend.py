@@ -13,6 +13,9 @@ from typing import IO, Any, Final
 
 _LOOK: Final = 1.0
 """Seconds between looks whether the terminal is ours again: not every shell says so."""
+_FLUSH: Final = 0.05
+"""Seconds in which the system throws away what is on its way to a terminal where Ctrl-Z was typed (termios,
+NOFLSH). What puts the terminal back must not be among it."""
 
 
 class Suspension:
@@ -55,6 +58,7 @@ class Suspension:
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         if not self.away:
             self.away = True
+            time.sleep(_FLUSH)
             self._leave()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)  # stops here, and goes on here

@@ -70,7 +70,7 @@ def test_an_endless_pipe_until_ctrl_c(memread: Memread) -> None:
     running.wait_for(done(100))
     late = running.resident()
     running.signal(signal.SIGINT)
-    assert running.end(10) == 130
+    assert running.end(60) == 130
     last = running.events[-1]
     assert isinstance(last, events.Answered) and last.answer.text
     assert "The answer is partial" in running.stderr

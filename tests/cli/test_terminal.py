@@ -95,7 +95,7 @@ class Terminal:
         """The terminal is as it was: cursor, wrapping, no other screen, no mouse."""
         assert not self.screen.cursor.hidden
         last = {code: self.out.rfind(code) for code in (b"\x1b[?7l", b"\x1b[?7h")}
-        assert last[b"\x1b[?7h"] >= last[b"\x1b[?7l"]
+        assert last[b"\x1b[?7h"] >= last[b"\x1b[?7l"], self.out[last[b"\x1b[?7h"] - 200 :]
         for code in (b"\x1b[?1049h", b"\x1b[?1000h", b"\x1b[?2004h"):
             assert code not in self.out
 
@@ -163,9 +163,8 @@ def test_ctrl_c_twice(memread: Memread, terminal: Open, slow_gguf: Path) -> None
     shown.child.send("\x03")
     time.sleep(0.4)
     shown.child.send("\x03")
-    begun = time.monotonic()
-    shown.read(timeout=10)
-    assert time.monotonic() - begun < 3
+    shown.read()
+    assert "The answer is partial" not in shown.text
     assert shown.child.exitstatus == 130
     shown.restored()
     assert b"Traceback" not in shown.out
