@@ -23,7 +23,7 @@ def follow_up(record: RunRecord, question: str, engine: Engine, profile: Profile
     Nothing of it is recorded. Raises JournalError where no memory was kept, and what the engine raises.
     """
     begun = started(record)
-    progress, tracer = _kept(record)
+    progress, tracer = _kept(record, profile)
     yield msgspec.structs.replace(
         begun,
         question=question,
@@ -54,12 +54,12 @@ def started(record: RunRecord) -> RunStarted:
     return event
 
 
-def _kept(record: RunRecord) -> tuple[Progress, Tracer]:
+def _kept(record: RunRecord, profile: Profile) -> tuple[Progress, Tracer]:
     """Where the reading ended, and the evidence for its memory."""
     steps, claims = record.steps(), record.claims()
     if not steps:
         raise JournalError(f"run {record.row.run_id} kept no memory", "Read the text: memread ask")
-    tracer = Tracer()
+    tracer = Tracer(unsaid=profile.weights.unsaid)
     for step in steps:
         tracer.restore(step.memory, claims.get(step.index, ()))
     # A run that was never answered ends where its last segment does, not where the text does.

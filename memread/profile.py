@@ -67,6 +67,8 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a token of context adds to memory: bytes of an F16 KV cache."""
     speed: str = ""
     """How fast it reads, and how that is known."""
+    unsaid: str = ""
+    """How they answer that the text does not say it, if always in the same words: it has no evidence then."""
     unverified: tuple[str, ...] = ()
     """What nobody has checked, in words."""
 

@@ -22,9 +22,11 @@ _EARLIER = 3
 class Tracer:
     """The claims of the memory as it is now. Needs memory for one segment and one memory."""
 
-    def __init__(self, initial: str = "") -> None:
-        """initial: the profile's wording of an empty memory, which states nothing."""
+    def __init__(self, initial: str = "", unsaid: str = "") -> None:
+        """initial: the profile's wording of an empty memory, which states nothing. unsaid: its wording of an
+        answer that says that the text does not say."""
         self._initial = initial.strip()
+        self._unsaid = _plain(unsaid)
         self._claims: dict[str, Claim] = {}
 
     @property
@@ -60,7 +62,9 @@ class Tracer:
         """
         pool = [(claim, Text(claim.quote), _stems(claim.statement)) for claim in self.claims if claim.quote]
         asked = _stems(question)
-        found = []
+        found: list[Claim] = []
+        if self._unsaid and _plain(answer) == self._unsaid:
+            return Evidence((), self.claims)
         for statement in statements(answer)[:MOST]:
             wanted = _stems(statement)
             best: tuple[tuple[bool, float, float], Claim] | None = None
@@ -114,6 +118,10 @@ def _better(claim: Claim, other: Claim | None) -> Claim:
     if other is None:
         return claim
     return max((claim, other), key=lambda c: (c.verified, c.score, -c.segment))
+
+
+def _plain(answer: str) -> str:
+    return " ".join(answer.casefold().split()).strip(" .!\"'")
 
 
 def _key(statement: str) -> str:

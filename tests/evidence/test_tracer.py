@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memread.evidence import Tracer, tracer
-from memread.types import Locator, Segment, SegmentInfo, Span, digest
+from memread.types import Evidence, Locator, Segment, SegmentInfo, Span, digest
 
 FIRST = "The Pequod sailed on Christmas Day.\nCaptain Ahab had lost a leg to a whale.\n"
 SECOND = "Starbuck was the first mate.\nQueequeg paid Ishmael thirty dollars in silver.\n"
@@ -47,6 +47,14 @@ def test_a_statement_without_support_says_when_it_came_in() -> None:
     assert claim.span == segment(1, SECOND).info.span
     (again,) = tracer.update(segment(2, FIRST), "A dragon guards the old gate.")
     assert again.segment == 1
+
+
+def test_an_answer_that_the_text_does_not_say_it_has_no_evidence() -> None:
+    tracer = Tracer(unsaid="not in the text")
+    tracer.update(segment(0, FIRST), "Captain Ahab lost a leg to a whale.")
+    for answer in ("not in the text", " Not in the text."):
+        assert tracer.evidence(answer) == Evidence((), tracer.claims)
+    assert len(tracer.evidence("It is not in the text that a whale lost a leg.").answer) == 1
 
 
 def test_an_answer_rests_on_the_passages_of_the_memory() -> None:
