@@ -13,6 +13,7 @@ import msgspec
 
 from benchmarks import programs, reading
 from benchmarks.batches import batches
+from benchmarks.limit import limit
 from benchmarks.measure import Row, machine, table
 from benchmarks.models import FILE_TYPES, embedded
 from memread.engine.llamacpp.library import library
@@ -25,7 +26,9 @@ PARTS = {
     "questions": reading.questions,
     "context": reading.context,
     "linear": reading.linear,
+    "limit": limit,
     "server": programs.server,
+    "box": programs.box,
     "start": programs.start,
 }
 

@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.measure import Clock, Row, figure, paired, ratio, seconds
-from benchmarks.models import ending, memory_of, passages
+from benchmarks.models import embedded, ending, memory_of, passages
 from benchmarks.reading import QUESTION, Options, profile_of, reader
 from memread import prompts
 from memread.driver import drive
 from memread.engine.llamacpp.library import cpu_threads
 from memread.engine.llamacpp.model import Model
 from memread.loop import flow
+from memread.profile import shipped
 from memread.segment import segments
 from memread.types import Segment
 
@@ -77,7 +78,7 @@ def server(options: Options) -> Iterator[Row]:
             ]
             threads = options.threads or cpu_threads()
             with (
-                _serving(path, threads) as address,
+                _serving(path, 4096, threads) as address,
                 reader(model, memory, context=4096, threads=threads) as engine,
             ):
 
@@ -100,14 +101,70 @@ def server(options: Options) -> Iterator[Row]:
             )
 
 
+def box(options: Options) -> Iterator[Row]:
+    """memread ÷ the published quick start, each as its user runs it: its own defaults, real replies.
+
+    The quick start is that of MemAgent: sections of 5,000 tokens, its wording, replies of up to 1,024 tokens
+    at temperature 0.7, a chat completion each, here to llama-cpp-python's server with the same file.
+    """
+    published = next(each for each in shipped() if each.name == "rl-memoryagent-7b")
+    budget, sampling = published.budget, {"temperature": 0.7, "top_p": 0.95}
+    tokens = options.segments * budget.segment * 24 // 25
+    with Model(options.model, vocabulary_only=True) as model:
+        parts = passages(model, tokens)
+        cut = segments(iter(parts), model.vocabulary, budget.segment)
+        texts = [item.text for item in cut if isinstance(item, Segment)]
+    (options.folder / "book.txt").write_text("".join(part.text for part in parts), encoding="utf-8")
+    (options.folder / "short.txt").write_text(texts[0][:500], encoding="utf-8")
+    own = [] if options.model == embedded() else ["-m", str(options.model)]
+    environment = {**os.environ, "MEMREAD_DATA_DIR": str(options.folder)}
+
+    def ask(name: str) -> None:
+        book = str(options.folder / name)
+        _run([sys.executable, "-m", "memread", "ask", book, QUESTION, "--quiet", *own], environment)
+
+    def quick_start(address: str) -> None:
+        memory = published.wording.initial_memory
+        for text in texts:
+            message = published.wording.update.format(prompt=QUESTION, memory=memory, chunk=text)
+            memory, written = _chat(address, message, max_tokens=budget.memory, **sampling)
+            replies.append(written)
+        message = published.wording.answer.format(prompt=QUESTION, memory=memory)
+        _chat(address, message, max_tokens=budget.answer, **sampling)
+
+    replies: list[int] = []
+    ask("short.txt")  # the first use makes the weights ready, once and for all
+    with _serving(options.model, 8192) as address:
+        pairs = paired(
+            lambda: seconds(lambda: ask("book.txt")),
+            lambda: seconds(lambda: quick_start(address)),
+            options.runs,
+            options.clock,
+        )
+    ours, theirs = (min(pair[which] for pair in pairs) for which in (0, 1))
+    yield ratio(
+        "box",
+        "`memread ask` ÷ the published quick start over HTTP, each out of the box, replies as they come",
+        "≤ 0.35",
+        pairs,
+        f"{tokens:,} tokens, {ours:.1f} s (with its start) against {theirs:.1f} s, whose memories have "
+        f"{sum(replies) / len(replies):.0f} tokens on average",
+    )
+
+
 @contextmanager
-def _serving(path: Path, threads: int) -> Iterator[str]:
-    """llama-cpp-python's server with a model, as its documentation starts it; its address."""
+def _serving(path: Path, context: int, threads: int = 0) -> Iterator[str]:
+    """llama-cpp-python's server with a model, as its documentation starts it; its address.
+
+    threads: 0 leaves them to it.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "llama_cpp.server", "--model", str(path), "--port", str(port)]
-    command += ["--n_ctx", "4096", "--n_threads", str(threads), "--n_threads_batch", str(threads)]
+    command += ["--n_ctx", str(context)]
+    if threads:
+        command += ["--n_threads", str(threads), "--n_threads_batch", str(threads)]
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
     try:
@@ -131,17 +188,17 @@ def _serving(path: Path, threads: int) -> Iterator[str]:
 
 def _complete(address: str, message: str, tokens: int, end: int) -> int:
     """One chat completion of exactly so many tokens; how many they were."""
-    body = {
-        "messages": [{"role": "user", "content": message}],
-        "max_tokens": tokens,
-        "temperature": 0.0,
-        "logit_bias": {str(end): -100},
-    }
+    return _chat(address, message, max_tokens=tokens, temperature=0.0, logit_bias={str(end): -100})[1]
+
+
+def _chat(address: str, message: str, **settings: object) -> tuple[str, int]:
+    """One chat completion: its text, and of how many tokens."""
+    body = {"messages": [{"role": "user", "content": message}], **settings}
     request = urllib.request.Request(
         f"{address}/v1/chat/completions",
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=3600) as response:
-        found: int = json.load(response)["usage"]["completion_tokens"]
-    return found
+        found = json.load(response)
+    return found["choices"][0]["message"]["content"], found["usage"]["completion_tokens"]

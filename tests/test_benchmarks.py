@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.measure import Clock, paired, ratio
 from benchmarks.models import Bare, KnownReplies, answer
+from benchmarks.shape import Shape, write
 from memread.engine.llamacpp.engine import Settings
 from memread.engine.llamacpp.model import Model
 from memread.types import Part, Request, Sampling
@@ -81,3 +82,15 @@ def test_what_it_does_not_know_it_says(arguments: list[str]) -> None:
         [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2 and arguments[-1] in done.stderr
+
+
+def test_a_random_model_of_a_real_shape_is_one_that_llama_cpp_reads(tiny_gguf: Path, tmp_path: Path) -> None:
+    shape = Shape(layers=2, width=64, inner=128, heads=4, kv_heads=2, vocabulary=60_000, context=512)
+    path = write(tmp_path / "shape.gguf", shape, tiny_gguf)
+    with Model(path) as model:
+        assert model.vocabulary.size == 60_000 and model.trained_context == 512
+        bare = Bare(model, context=256, threads=1)
+        try:
+            assert bare.prefill(model.vocabulary.encode("Call me Ishmael. " * 20)) > 0
+        finally:
+            bare.close()
