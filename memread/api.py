@@ -260,7 +260,9 @@ def prepared(
     from memread.ingest import open_documents, read_all
 
     with ExitStack() as stack:
-        documents, left_out = open_documents(resolved.inputs, password=password, selection=selection)
+        documents, left_out = open_documents(
+            resolved.inputs, password=password, selection=selection, limits=config.limits
+        )
         for document in documents:
             stack.callback(document.close)
         slots = min(len(questions), SLOTS) or 1

@@ -18,6 +18,7 @@ import platformdirs
 
 from memread.errors import ConfigError
 from memread.text import without_credentials
+from memread.types import Limits
 
 PREFIX: Final = "MEMREAD_"
 FILE_VARIABLE: Final = "MEMREAD_CONFIG"
@@ -206,6 +207,20 @@ SETTINGS: Final = (
         _switch,
     ),
     Setting(
+        "ingest.page_seconds",
+        120.0,
+        "0.1 to 86400",
+        "Seconds that a page, chapter or message may take its reader; longer, and it is left out and named.",
+        _real(0.1, 86400),
+    ),
+    Setting(
+        "ingest.memory_mib",
+        4096,
+        "64 to 16777216",
+        "MiB of address space that a document's reader may take (on Linux).",
+        _whole(64, _MILLIONS),
+    ),
+    Setting(
         "budget.segment",
         None,
         "16 to 16777216",
@@ -270,6 +285,8 @@ class Config(msgspec.Struct, frozen=True):
     batch: int
     copy_ahead: int
     worker: bool
+    page_seconds: float
+    memory_mib: int
     segment: int | None
     memory: int | None
     answer: int | None
@@ -291,6 +308,11 @@ class Config(msgspec.Struct, frozen=True):
     def origin(self, name: str) -> str:
         """Where a setting was set: "--model", "MEMREAD_MODEL", "/home/me/…/config.toml" or "default"."""
         return self.origins[name]
+
+    @property
+    def limits(self) -> Limits:
+        """What a page may cost its reader."""
+        return Limits(self.page_seconds, self.memory_mib << 20)
 
     @property
     def models_dir(self) -> Path:
@@ -371,6 +393,8 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
         batch=values["engine.batch"],
         copy_ahead=values["engine.copy_ahead"],
         worker=values["engine.worker"],
+        page_seconds=values["ingest.page_seconds"],
+        memory_mib=values["ingest.memory_mib"],
         segment=values["budget.segment"],
         memory=values["budget.memory"],
         answer=values["budget.answer"],

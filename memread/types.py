@@ -92,6 +92,18 @@ class Skipped(msgspec.Struct, frozen=True, tag="skipped"):
     reason: str
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """What a page, chapter or message may cost the process that reads it. A document that cannot be divided
+    is one of them."""
+
+    seconds: float = 120.0
+    """A page that takes longer does not end: a drawing of a million lines, or an attack."""
+    memory: int = 4 << 30
+    """Bytes of address space of the whole process, where the system can limit it (Linux)."""
+
+
+LIMITS = Limits()
+
 Format = Literal["pdf", "epub", "html", "text", "docx", "notebook", "subtitles", "mail"]
 
 

@@ -56,6 +56,7 @@ def test_every_setting_from_each_place(file: Path, tmp_path: Path) -> None:
         "[engine]\nthreads = 3\ngpu_layers = 7\ncontext = 4096\nbatch = 64\ncopy_ahead = 9\n"
         "flash_attention = 'on'\nkv_type = 'q8_0'\nworker = false\n"
         "url = 'http://localhost:8080'\ntokenizer = 'm'\ntimeout = 30\n"
+        "[ingest]\npage_seconds = 9\nmemory_mib = 512\n"
         "[budget]\nsegment = 99\nmemory = 98\nanswer = 97\n"
         "[sampling]\ntemperature = 1\ntop_p = 0.5\nseed = 5\n"
         "[models]\npath = ['x', '~/y']\n"
@@ -71,6 +72,7 @@ def test_every_setting_from_each_place(file: Path, tmp_path: Path) -> None:
         setting.variable: text.get(setting.name.rpartition(".")[2], "1") for setting in config.SETTINGS
     }
     environ |= {"MEMREAD_BUDGET_SEGMENT": "16", "MEMREAD_BUDGET_MEMORY": "8", "MEMREAD_BUDGET_ANSWER": "8"}
+    environ["MEMREAD_INGEST_MEMORY_MIB"] = "64"
     found = config.load(environ=environ)
     assert found.origins == {setting.name: setting.variable for setting in config.SETTINGS}
     assert (found.journal, found.gpu_layers) == (False, "auto")

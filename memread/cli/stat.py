@@ -57,7 +57,9 @@ def stat(
         for notice in resolved.notices:
             note(f"memread: {one_line(notice, 400)}")
         selection = select_part(pages, chapters, lines)
-        documents, left_out = open_documents(resolved.inputs, password=password, selection=selection)
+        documents, left_out = open_documents(
+            resolved.inputs, password=password, selection=selection, limits=config.limits
+        )
         for document in documents:
             stack.callback(document.close)
         found: InstalledModel | None = None

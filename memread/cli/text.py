@@ -40,6 +40,7 @@ def text(
     """
     import msgspec
 
+    from memread import config
     from memread.ingest import numbered, open_documents, read_all, select_part
     from memread.text import one_line, printable
     from memread.types import Passage
@@ -54,7 +55,9 @@ def text(
         for notice in resolved.notices:
             note(f"memread: {one_line(notice, 400)}")
         selection = select_part(pages, chapters, lines)
-        documents, left_out = open_documents(resolved.inputs, password=password, selection=selection)
+        documents, left_out = open_documents(
+            resolved.inputs, password=password, selection=selection, limits=config.load().limits
+        )
         for document in documents:
             stack.callback(document.close)
         several = len(documents) > 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,12 +15,13 @@ import msgspec
 
 from memread.errors import DamagedDocument, by_name
 from memread.ingest.selection import Selection
+from memread.ingest.units import Begun, held_back
 from memread.ingest.wire import Failed, Finished, Job, Lost, Message, Opened, Read
 from memread.spawn import end, how_it_ended, spawn
-from memread.types import DocumentInfo, Format, Locator, Passage, Skipped
+from memread.types import LIMITS, DocumentInfo, Format, Limits, Passage, Skipped
 
-PAGE_SECONDS: Final = 120.0
-"""A page or chapter that takes longer does not end: a drawing of a million lines, or an attack."""
+_DEATHS: Final = 20
+"""A document whose reader died so often is read no further."""
 
 
 class ChildDocument:
@@ -33,15 +36,15 @@ class ChildDocument:
         password: str | None = None,
         on_close: Callable[[], None] | None = None,
         selection: Selection | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
         """on_close: called once, when the document is closed or read."""
-        self._job = Job(format, str(Path(path).absolute()), name, index, password, selection)
+        self._job = Job(format, str(Path(path).absolute()), name, index, password, selection, limits)
         self._decoder = msgspec.json.Decoder(Message)
         self._child: subprocess.Popen[bytes] | None = None
         self._info: DocumentInfo | None = None
         self._lock = threading.RLock()
         self._closed = threading.Event()
-        self._slow = False
         self._reading = False
         """A generator of passages exists, and closes the child's output when it ends."""
         self._on_close = on_close
@@ -62,29 +65,64 @@ class ChildDocument:
                 return
             if self._child is None:
                 self._start()
-            child = self._child
             self._reading = True
-        assert child is not None
-        place = Locator(document=self._job.index)
         try:
-            for message in self._messages(child):
-                if self._closed.is_set():
-                    return
-                if isinstance(message, Read):
-                    place = message.passage.locator
-                    yield message.passage
-                elif isinstance(message, Lost):
-                    place = message.skipped.locator
-                    yield message.skipped
-                elif isinstance(message, Failed):
-                    raise by_name(message.error, message.message, message.hint)
-                elif isinstance(message, Finished):
-                    return
-            if not self._closed.is_set():
-                raise self._crashed(child, place)
+            yield from held_back(self._parts())
         finally:
             self._reading = False
             self.close()
+
+    def _parts(self) -> Iterator[Passage | Skipped | Begun]:
+        """What the child says; when it dies of a unit, a new one goes on after that.
+
+        A crash may have come from elsewhere (the system's memory killer), so the unit is tried once more; a
+        unit that took too long is not. Parts are the same each time: those given already are left out.
+        """
+        begun: Begun | None = None
+        tried = -1
+        given = again = 0  # parts of this unit; of those, how many are to come once more
+        for deaths in range(_DEATHS + 1):
+            assert self._child is not None
+            child = self._child
+            for message in self._messages(child):
+                if self._closed.is_set():
+                    return
+                match message:
+                    case Begun(number=number):
+                        if begun is None or number != begun.number:
+                            given = again = 0
+                        begun = message
+                        yield message
+                    case Read() | Lost():
+                        if again:
+                            again -= 1
+                            continue
+                        given += 1
+                        yield message.passage if isinstance(message, Read) else message.skipped
+                    case Failed():
+                        raise by_name(message.error, message.message, message.hint)
+                    case Opened(info):
+                        if info != self._info:
+                            raise DamagedDocument(f"{self._job.name}: it changed while it was read")
+                    case Finished():
+                        return
+            if self._closed.is_set():
+                return
+            why = self._end_of(child)
+            if begun is None:  # of a format without units
+                raise self._crashed(why)
+            if begun.lost or deaths == _DEATHS:  # it died before it came to the next unit; or it is enough
+                break
+            if tried != begun.number and not _out_of_time(child):
+                tried, again = begun.number, given
+            else:
+                yield Skipped(begun.place, why)
+                begun = msgspec.structs.replace(begun, lost=True, failed=begun.failed or why)
+            self._spawn(begun)
+        assert begun is not None
+        if not begun.written:
+            raise self._crashed(why)
+        yield Skipped(begun.place, f"{why}; the document is given up here: what follows is not read")
 
     def close(self) -> None:
         """Ends the child, and with it a read that waits for it in another thread."""
@@ -100,12 +138,7 @@ class ChildDocument:
             on_close()
 
     def _start(self) -> None:
-        child = spawn("memread.ingest.worker")
-        self._child = child
-        assert child.stdin is not None
-        with contextlib.suppress(OSError):  # it has died already; what it did not say says so
-            child.stdin.write(msgspec.json.encode(self._job) + b"\n")
-            child.stdin.flush()
+        child = self._spawn(None)
         first = next(self._messages(child), None)
         if isinstance(first, Opened):
             self._info = first.info
@@ -113,44 +146,53 @@ class ChildDocument:
         self.close()
         if isinstance(first, Failed):
             raise by_name(first.error, first.message, first.hint)
-        raise self._crashed(child, None)
+        raise self._crashed(self._end_of(child))
+
+    def _spawn(self, start: Begun | None) -> subprocess.Popen[bytes]:
+        """A child that goes on from `start`, in place of the last."""
+        if self._child is not None and self._child.stdout is not None:
+            end(self._child)
+            self._child.stdout.close()
+        child = self._child = spawn("memread.ingest.worker")
+        if self._closed.is_set():  # meanwhile, in another thread: which ended the last one
+            end(child)
+        assert child.stdin is not None
+        job = msgspec.structs.replace(self._job, start=start)
+        with contextlib.suppress(OSError, ValueError):  # it has ended already; what it did not say says so
+            child.stdin.write(msgspec.json.encode(job) + b"\n")
+            child.stdin.flush()
+        return child
 
     def _messages(self, child: subprocess.Popen[bytes]) -> Iterator[Message]:
         assert child.stdout is not None
         while True:
-            timer = threading.Timer(PAGE_SECONDS, self._too_slow, [child])
-            timer.daemon = True
-            timer.start()
             try:
                 line = child.stdout.readline()
             except (OSError, ValueError):  # closed under us
                 return
-            finally:
-                timer.cancel()
             if not line.endswith(b"\n"):  # the end, or half a line of a child that was killed
                 return
             yield self._decoder.decode(line)
 
-    def _too_slow(self, child: subprocess.Popen[bytes]) -> None:
-        self._slow = True
-        with contextlib.suppress(OSError):
-            child.kill()
-
-    def _crashed(self, child: subprocess.Popen[bytes], place: Locator | None) -> DamagedDocument:
+    def _end_of(self, child: subprocess.Popen[bytes]) -> str:
+        """Why a child ended that had not finished."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(5)
-        where = f" after {place.label()}" if place is not None and place.label() else ""
-        if self._slow:
-            return DamagedDocument(
-                f"{self._job.name}: its reader was stopped{where}: "
-                f"it took more than {PAGE_SECONDS:.0f} s for one page",
-                "What was read up to there stays valid. Saving the document anew may help.",
-            )
+        if _out_of_time(child):
+            return f"it took more than {self._job.limits.seconds:g} s: ingest.page_seconds"
+        return f"its reader crashed ({how_it_ended(child)})"
+
+    def _crashed(self, why: str) -> DamagedDocument:
         return DamagedDocument(
-            f"{self._job.name}: its reader crashed{where} ({how_it_ended(child)})",
+            f"{self._job.name}: {why}",
             "What was read up to there stays valid. Saving the document anew may help.",
         )
 
     def __del__(self) -> None:
         if hasattr(self, "_on_close"):
             self.close()
+
+
+def _out_of_time(child: subprocess.Popen[bytes]) -> bool:
+    """Whether it ended itself: see worker.limit_time."""
+    return child.returncode == (1 if sys.platform == "win32" else -signal.SIGALRM)

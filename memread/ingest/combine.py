@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 
@@ -13,20 +14,26 @@ from memread.ingest.resolve import Input
 from memread.ingest.selection import Selection
 from memread.protocols import Document
 from memread.text import one_line
-from memread.types import NOWHERE, DocumentInfo, Locator, Passage, Skipped
+from memread.types import LIMITS, NOWHERE, DocumentInfo, Limits, Locator, Passage, Skipped
 
+_Open = Callable[..., Document]
+"""open_document, with what it was told about all of them."""
 _AT_ONCE = 4
 """Documents that are looked into at the same time, each by a child."""
 
 
 def open_documents(
-    inputs: Sequence[Input], *, password: str | None = None, selection: Selection | None = None
+    inputs: Sequence[Input],
+    *,
+    password: str | None = None,
+    selection: Selection | None = None,
+    limits: Limits = LIMITS,
 ) -> tuple[list[Document], list[Skipped]]:
     """Look into all inputs, so that what cannot be read is known before hours of reading.
 
     An error in a file that was named is raised; one in a file that a folder or pattern brought along leaves
     that file out, as an empty file among several is left out. Pipes are not waited for.
-    selection: the part that is read, of the only input.
+    selection: the part that is read, of the only input. limits: what one page may cost.
     Returns the documents in order, and what was left out, by name and reason.
     Raises InputError, UsageError; EmptyInput when all are empty.
     """
@@ -36,7 +43,7 @@ def open_documents(
                 f"--{selection.kind} chooses a part of one document, and there are {len(inputs):,}",
                 "Name one file.",
             )
-        document = open_document(inputs[0].name, password=password, selection=selection)
+        document = open_document(inputs[0].name, password=password, selection=selection, limits=limits)
         try:
             if not is_pipe(inputs[0].name):
                 _ = document.info  # its errors, before a model is loaded
@@ -44,8 +51,9 @@ def open_documents(
             document.close()
             raise
         return [document], []
+    open_ = partial(open_document, password=password, limits=limits)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        tried = list(pool.map(lambda each: _look_into(each.name, password, each is inputs[0]), inputs))
+        tried = list(pool.map(lambda each: _look_into(each.name, open_, each is inputs[0]), inputs))
     documents: list[Document] = []
     left_out: list[Skipped] = []
     problem: MemreadError = EmptyInput("there is nothing to read")
@@ -56,15 +64,15 @@ def open_documents(
             problem = found
             left_out.append(Skipped(NOWHERE, one_line(found.message, 400)))
         elif isinstance(found, DocumentInfo):
-            documents.append(_Later(each.name, len(documents), password, found))
+            documents.append(_Later(each.name, len(documents), open_, found))
         else:
-            documents.append(found or open_document(each.name, len(documents), password=password))
+            documents.append(found or open_(each.name, len(documents)))
     if not documents:
         raise problem
     return documents, left_out
 
 
-def _look_into(name: str, password: str | None, first: bool) -> Document | DocumentInfo | MemreadError | None:
+def _look_into(name: str, open_: _Open, first: bool) -> Document | DocumentInfo | MemreadError | None:
     """What a document is, or why it cannot be read; None for a pipe, which can be looked into only once.
 
     The first stays open, and its reader runs ahead while a model is loaded.
@@ -72,7 +80,7 @@ def _look_into(name: str, password: str | None, first: bool) -> Document | Docum
     try:
         if is_pipe(name):
             return None
-        document = open_document(name, password=password)
+        document = open_(name)
         try:
             info = document.info
         except MemreadError:
@@ -89,14 +97,14 @@ def _look_into(name: str, password: str | None, first: bool) -> Document | Docum
 class _Later:
     """A document that was looked into, and is opened when its turn comes: not a thousand files at once."""
 
-    def __init__(self, name: str, index: int, password: str | None, info: DocumentInfo) -> None:
+    def __init__(self, name: str, index: int, open_: _Open, info: DocumentInfo) -> None:
         self.info = info
-        self._name, self._index, self._password = name, index, password
+        self._name, self._index, self._open = name, index, open_
         self._document: Document | None = None
         self._closed = False
 
     def passages(self) -> Iterator[Passage | Skipped]:
-        self._document = open_document(self._name, self._index, password=self._password)
+        self._document = self._open(self._name, self._index)
         if self._closed:
             self._document.close()
         yield from self._document.passages()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Final, cast
 
 from memread.errors import NoTextLayer
 from memread.ingest.contents import Target, read_contents
@@ -13,7 +13,10 @@ from memread.ingest.flow import Flow
 from memread.ingest.markup import decode, parse_xhtml
 from memread.ingest.package import Archive, Item, Package, Unreadable, damaged, read_package, refuse_drm
 from memread.ingest.passages import cut
+from memread.ingest.units import Begun, held_back, why
 from memread.types import DocumentInfo, Locator, Passage, Skipped
+
+_PICTURES: Final = "only pictures"
 
 
 def _read_package(archive: Archive) -> Package:
@@ -63,40 +66,66 @@ class EpubReading:
         )
 
     def passages(self) -> Iterator[Passage | Skipped]:
-        """Raises NoTextLayer after a book that has no text at all."""
+        """Raises NoTextLayer after a book that has no text at all, DamagedDocument if none can be read."""
+        return held_back(self.units())
+
+    def units(self, start: Begun | None = None) -> Iterator[Passage | Skipped | Begun]:
+        """As passages(), and a Begun before each file. start: go on with that one, or after it."""
         spine = self._package.spine
         sizes = [max(1, self._archive.size(item.path)) for item in spine]
-        total, done, letters = sum(sizes), 0, 0
-        place = Locator(document=self._index)
-        held: list[Passage | Skipped] = []
-        for item, size in zip(spine, sizes, strict=True):
+        total, done = sum(sizes), 0
+        begun = start or Begun(0, Locator(document=self._index))
+        place, written, failed = begun.place, begun.written, begun.failed
+        for number, (item, size) in enumerate(zip(spine, sizes, strict=True)):
             path = self._archive.find(item.path) or item.path
-            flow = self._flow(item, path)
-            if isinstance(flow, str):
+            if number >= begun.number + begun.lost:
                 place = self._begin(place, path)
-                held.append(Skipped(place, flow))
-            else:
-                letters += flow.letters
-                for passage in self._cut(place, path, flow):
-                    place = passage.locator
-                    assert passage.fraction is not None
-                    held.append(_with_fraction(passage, (done + passage.fraction * size) / total))
-                place = self._after(place, path, flow)
-                if flow.lost:
-                    held.append(Skipped(place, f"{path}: {flow.lost:,} undecodable bytes in it, shown as �"))
+                yield Begun(number, place, written, failed)
+                parts, after, letters = self._file(item, path, place)
+                if letters and not written:
+                    written = True
+                    yield Begun(number, place, written, failed)
+                place = after
+                for part in parts:
+                    if isinstance(part, Passage):
+                        assert part.fraction is not None
+                        part = _with_fraction(part, (done + part.fraction * size) / total)
+                    yield part
+                if parts and not letters:
+                    picture = isinstance(parts[0], Passage)
+                    failed = _PICTURES if picture else failed or cast(Skipped, parts[0]).reason
+            elif number == begun.number:
+                place = self._through(place, path)
             done += size
-            # Until there are words it may be a book of pictures, which is no reading at all.
-            if letters:
-                yield from held
-                held = []
-        if not letters:
-            lost = [part for part in held if isinstance(part, Skipped)]
-            if lost and len(lost) == len(held):
-                raise damaged(self._name, f"none of its chapters can be read ({lost[0].reason})")
+        if not written:
+            if failed and failed != _PICTURES:
+                raise damaged(self._name, f"none of its chapters can be read ({failed})")
             raise NoTextLayer(
                 f"{self._name}: a book of pictures, without text",
                 "Recognise its text first (OCR), and read the result.",
             )
+
+    def _file(self, item: Item, path: str, place: Locator) -> tuple[list[Passage | Skipped], Locator, int]:
+        """The parts of a file of the spine, the place after it, and how many letters it has."""
+        parts: list[Passage | Skipped] = []
+        try:
+            flow = self._flow(item, path)
+            if isinstance(flow, str):
+                return [Skipped(place, flow)], self._through(place, path), 0
+            after = place
+            for passage in self._cut(place, path, flow):
+                parts.append(passage)
+                after = passage.locator
+        except Exception as error:  # MemoryError, RecursionError, whatever a parser lets through
+            return (
+                [Skipped(place, f"{path}: reading it failed ({why(error)})")],
+                self._through(place, path),
+                0,
+            )
+        after = self._after(after, path, flow)
+        if flow.lost:
+            parts.append(Skipped(after, f"{path}: {flow.lost:,} undecodable bytes in it, shown as �"))
+        return parts, after, flow.letters
 
     def _flow(self, item: Item, path: str) -> Flow | str:
         """The text of a part, or why there is none."""
@@ -123,6 +152,14 @@ class EpubReading:
                 place = _move(place, page=target.title)
         return place
 
+    def _through(self, place: Locator, path: str) -> Locator:
+        """The place after a file that could not be read: what begins in it goes on in the next."""
+        for target in self._chapters.get(path, ()):
+            place = _move(place, chapter=target.title)
+        for target in self._pages.get(path, ()):
+            place = _move(place, page=target.title)
+        return place
+
     def _moves(self, path: str, flow: Flow) -> Iterator[tuple[int, str | None, str | None]]:
         """(offset, chapter, page) of what begins in a file, in order."""
         chapters = _first(self._chapters.get(path, ()))
@@ -138,7 +175,6 @@ class EpubReading:
         if not text.strip():
             return
         text += "\n\n"
-        place = self._begin(place, path)
         moves = list(self._moves(path, flow))
         for offset, piece in cut(text, [move[0] for move in moves if move[0] < len(text) - 2]):
             while moves and moves[0][0] <= offset:
@@ -148,8 +184,6 @@ class EpubReading:
 
     def _after(self, place: Locator, path: str, flow: Flow) -> Locator:
         """The place after a file: what begins in one without text, or at its end, goes on in the next."""
-        if not flow.text.strip():
-            place = self._begin(place, path)
         for _, chapter, page in self._moves(path, flow):
             place = _move(place, chapter=chapter, page=page)
         return place

@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 from memread.errors import DamagedDocument, EmptyInput
 from memread.ingest.decoding import Decoder
 from memread.ingest.html import page_passages
+from memread.ingest.units import Begun, held_back, why
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
 _LIMIT = 256 << 20
@@ -42,17 +43,28 @@ class MailReading:
 
     def passages(self) -> Iterator[Passage | Skipped]:
         """Raises EmptyInput after mail without any text."""
-        anything = False
+        return held_back(self.units())
+
+    def units(self, start: Begun | None = None) -> Iterator[Passage | Skipped | Begun]:
+        """As passages(), and a Begun before each message. start: go on with that message, or after it."""
+        begun = start or Begun(0, Locator(document=self._index))
+        written = begun.written
         for number, (data, end) in enumerate(self._messages(), 1):
+            if number < begun.number + begun.lost:
+                continue
             at = f"message {number}" if self._box else None
+            place = Locator(document=self._index, at=at)
+            if self._box:
+                yield Begun(number, place, written)
             if data is None:
-                reason = f"this message is larger than {_LIMIT >> 20} MiB"
-                yield Skipped(Locator(document=self._index, at=at), reason)
+                yield Skipped(place, f"this message is larger than {_LIMIT >> 20} MiB")
                 continue
             for part in self._message(data, at, end / max(1, self._size)):
-                anything = anything or isinstance(part, Passage)
+                if isinstance(part, Passage) and not written:
+                    written = True
+                    yield Begun(number, place, written)
                 yield part
-        if not anything:
+        if not written:
             raise EmptyInput(f"{self._name}: there is no text in this mail")
 
     def _messages(self) -> Iterator[tuple[bytes | None, int]]:
@@ -82,10 +94,9 @@ class MailReading:
         try:
             text, problems, subject = _text(_parsed(data), 0)
         except Exception as error:  # the parser of headers raises whatever a hostile one provokes
-            why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             if not self._box:
-                raise DamagedDocument(f"{self._name}: it cannot be read as mail ({why})") from error
-            yield Skipped(Locator(document=self._index, at=at), f"it cannot be read ({why})")
+                raise DamagedDocument(f"{self._name}: it cannot be read as mail ({why(error)})") from error
+            yield Skipped(Locator(document=self._index, at=at), f"it cannot be read ({why(error)})")
             return
         place = Locator(document=self._index, at=at, chapter=subject or None)
         if text.strip():

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast, get_args
 
+import msgspec
+
 from memread.errors import BinaryFile, EmptyInput, FileMissing, FileUnreadable, InputError, UsageError
 from memread.ingest.child import ChildDocument
 from memread.ingest.plain import TextDocument
@@ -19,7 +21,7 @@ from memread.ingest.selection import SelectedDocument, Selection
 from memread.ingest.sniff import HEAD, look_into_zip, sniff, undecided
 from memread.ingest.sources import FileSource, GzipSource, PipeSource, PushedSource, Source
 from memread.protocols import Document
-from memread.types import DocumentInfo, Format, Passage, Skipped
+from memread.types import LIMITS, DocumentInfo, Format, Limits, Passage, Skipped
 
 STANDARD_INPUT = "-"
 _IN_CHILD = frozenset(get_args(Format)) - {"html", "text"}
@@ -27,39 +29,53 @@ _IN_CHILD = frozenset(get_args(Format)) - {"html", "text"}
 
 
 def open_document(
-    name: str, index: int = 0, *, password: str | None = None, selection: Selection | None = None
+    name: str,
+    index: int = 0,
+    *,
+    password: str | None = None,
+    selection: Selection | None = None,
+    limits: Limits = LIMITS,
 ) -> Document:
     """The document called `name`; "-" is standard input. `index` goes into the locators.
 
     selection: only that part of it is read; its errors are UsageError, from `info` and `passages()`.
+    limits: what a page may cost the process that reads it, for formats that one reads.
 
     Files are looked at here; pipes when something is first asked for, since that may wait.
     Raises FileMissing, FileUnreadable, UsageError (a folder), EmptyInput, BinaryFile. What is wrong inside
     a PDF or EPUB (PasswordNeeded, DrmProtected, DamagedDocument) is raised by `info` and `passages()`.
     """
     if selection is not None:
-        document = _document(name, index, password, selection)
-        return SelectedDocument(document, selection)
-    return _document(name, index, password, None)
+        return SelectedDocument(_document(name, _How(index, password, selection, limits)), selection)
+    return _document(name, _How(index, password, None, limits))
 
 
-def _document(name: str, index: int, password: str | None, selection: Selection | None) -> Document:
+class _How(msgspec.Struct, frozen=True):
+    """What open_document was told."""
+
+    index: int = 0
+    password: str | None = None
+    selection: Selection | None = None
+    limits: Limits = LIMITS
+
+
+def _document(name: str, how: _How) -> Document:
     if name == STANDARD_INPUT:
-        return PipeDocument(PipeSource(0, owned=False), name, index, password, selection)
+        return PipeDocument(PipeSource(0, owned=False), name, how)
     try:
         status = Path(name).stat()
         if stat.S_ISDIR(status.st_mode):
             raise UsageError(f"{name}: this is a folder")
         if not stat.S_ISREG(status.st_mode):
             source = PipeSource(os.open(name, os.O_RDONLY), owned=True)
-            return PipeDocument(source, name, index, password, selection)
+            return PipeDocument(source, name, how)
         file = Path(name).open("rb")  # noqa: SIM115 - the source closes it
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise missing(name) from error
     except OSError as error:
         raise unreadable(name, error) from error
     size = status.st_size
-    return _open(FileSource(file, size), name, index, password, selection, path=name, size=size)
+    return _open(FileSource(file, size), name, how, path=name, size=size)
 
 
 def is_pipe(name: str) -> bool:
@@ -92,9 +108,7 @@ def unreadable(name: str, error: OSError) -> FileUnreadable:
 def _open(
     source: Source,
     name: str,
-    index: int,
-    password: str | None,
-    selection: Selection | None,
+    how: _How,
     *,
     path: str | None = None,
     size: int | None = None,
@@ -108,14 +122,14 @@ def _open(
     if found.kind == "empty":
         raise EmptyInput(f"{_shown(name)}: it is empty")
     if found.kind == "gzip" and not packed:
-        return _open(GzipSource(source), name, index, password, selection, size=size, packed=True)
+        return _open(GzipSource(source), name, how, size=size, packed=True)
     if found.kind == "text":
         info = DocumentInfo(name=name, format="text", size=size)
-        return TextDocument(source, info, index, live=path is None and size is None)
+        return TextDocument(source, info, how.index, live=path is None and size is None)
     if found.kind == "html":
         from memread.ingest.html import HtmlDocument
 
-        return HtmlDocument(source, DocumentInfo(name=name, format="html", size=size), index)
+        return HtmlDocument(source, DocumentInfo(name=name, format="html", size=size), how.index)
     if found.kind == "zip" or found.kind in _IN_CHILD:
         spool = None if path else _spool(source, name)
         file = cast(str, path or spool)
@@ -125,7 +139,9 @@ def _open(
         if found.kind in _IN_CHILD:
             source.close()
             format = cast(Format, found.kind)
-            return ChildDocument(format, file, name, index, password, lambda: _remove(spool), selection)
+            return ChildDocument(
+                format, file, name, how.index, how.password, lambda: _remove(spool), how.selection, how.limits
+            )
         _remove(spool)
     source.close()
     raise BinaryFile(f"{_shown(name)}: this is {found.what}, not text", found.hint)
@@ -176,16 +192,8 @@ def _remove(path: str | None) -> None:
 class PipeDocument:
     """Standard input, a named pipe or a process substitution: what it is shows in its first bytes."""
 
-    def __init__(
-        self,
-        source: PipeSource,
-        name: str,
-        index: int,
-        password: str | None,
-        selection: Selection | None = None,
-    ) -> None:
-        self._source, self._name, self._index, self._password = source, name, index, password
-        self._selection = selection
+    def __init__(self, source: PipeSource, name: str, how: _How = _How()) -> None:  # noqa: B008 - frozen
+        self._source, self._name, self._how = source, name, how
         self.size = source.size
         """Bytes, of standard input that is a file; else None."""
         self._document: Document | None = None
@@ -208,14 +216,7 @@ class PipeDocument:
         with self._lock:
             if self._document is None and not self._closed:
                 try:
-                    self._document = _open(
-                        self._source,
-                        self._name,
-                        self._index,
-                        self._password,
-                        self._selection,
-                        size=self._source.size,
-                    )
+                    self._document = _open(self._source, self._name, self._how, size=self._source.size)
                 except InputError:
                     if not self._closed:
                         raise

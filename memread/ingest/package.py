@@ -88,6 +88,8 @@ class Archive:
             return self._zip.read(entry)
         except RuntimeError as error:
             raise Unreadable("it is encrypted") from error
+        except MemoryError:
+            raise
         except Exception as error:  # zlib.error, BadZipFile, EOFError, LZMAError, NotImplementedError…
             raise Unreadable(f"it is damaged ({error})") from error
 

@@ -14,9 +14,11 @@ from pypdf.errors import WrongPasswordError
 from memread.errors import DamagedDocument, DrmProtected, InputError, NoTextLayer, PasswordNeeded
 from memread.ingest.selection import Selection
 from memread.ingest.selection import page as _shown_page
+from memread.ingest.units import Begun, held_back, why
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
 _OCR = "It is scanned and needs OCR: have its text recognised (ocrmypdf does it), and read the result."
+_FAILED = "reading this page failed"
 _BROKEN = "Open it in a viewer and print it to a new PDF, or get it again."
 _UNTEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _GARBLED = re.compile("[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f]")
@@ -46,6 +48,8 @@ class PdfReading:
             raise DamagedDocument(f"{name}: it has no pages", _BROKEN)
         # The reader is opened anew every so many pages, since it keeps every object it has read; less often
         # the longer the file, since opening walks through all pages (0.1 ms each).
+        self._full = False
+        """A page took all memory: what the reader keeps of it has to go."""
         self._renew = min(400, max(50, self._count // 8))
         self._labels = self._page_labels()
         self._numbers = self._chosen(selection)
@@ -62,32 +66,33 @@ class PdfReading:
         )
 
     def passages(self) -> Iterator[Passage | Skipped]:
-        """A passage a page. Raises NoTextLayer after the last page if none had text."""
-        silent: list[Skipped] = []
-        written = False
-        for done, number in enumerate(self._numbers, 1):
-            part = self._page(number, done)
+        """A passage a page. Raises NoTextLayer or DamagedDocument after the last page if none had text."""
+        return held_back(self.units())
+
+    def units(self, start: Begun | None = None) -> Iterator[Passage | Skipped | Begun]:
+        """As passages(), and a Begun before each page. start: go on with that page, or after it."""
+        first = start.number + start.lost if start else 0
+        written, failed = (start.written, start.failed) if start else (False, "")
+        for done, number in enumerate(self._numbers[first:], first):
+            place = self._place(number)
+            yield Begun(done, place, written, failed)
+            part = self._page(number, place, done + 1)
             if isinstance(part, Passage):
-                # Held back until it is known that this is not a scan from cover to cover.
-                yield from silent
-                silent = []
-                written = True
-                yield part
-            elif written:
-                yield part
-            else:
-                silent.append(part)
+                if not written:
+                    written = True
+                    yield Begun(done, place, written, failed)
+            elif _FAILED in part.reason:
+                failed = failed or part.reason
+            yield part
         if not written:
-            if any("failed" in skipped.reason for skipped in silent):
-                raise DamagedDocument(
-                    f"{self._name}: none of its pages can be read ({silent[0].reason})", _BROKEN
-                )
+            if failed:
+                raise DamagedDocument(f"{self._name}: none of its pages can be read ({failed})", _BROKEN)
             raise NoTextLayer(f"{self._name}: there is no text in it, only pictures of pages", _OCR)
 
-    def _page(self, number: int, done: int) -> Passage | Skipped:
-        place = self._place(number)
+    def _page(self, number: int, place: Locator, done: int) -> Passage | Skipped:
         try:
-            if done > 1 and done % self._renew == 1:
+            if self._full or (done > 1 and done % self._renew == 1):
+                self._full = False
                 self._reader.close()
                 self._reader = self._open()
             page = self._reader.pages[number - 1]
@@ -100,7 +105,8 @@ class PdfReading:
         except (
             Exception
         ) as error:  # a page may raise anything: pypdf's errors, but also KeyError, RecursionError
-            return Skipped(place, f"reading this page failed ({type(error).__name__}: {_brief(error)})")
+            self._full = isinstance(error, MemoryError)
+            return Skipped(place, f"{_FAILED} ({_line(why(error))})")
 
     def _open(self) -> PdfReader:
         try:

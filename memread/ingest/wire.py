@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from memread.ingest.selection import Selection
-from memread.types import DocumentInfo, Format, Passage, Skipped
+from memread.ingest.units import Begun
+from memread.types import DocumentInfo, Format, Limits, Passage, Skipped
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -18,6 +19,9 @@ class Job(msgspec.Struct, frozen=True):
     password: str | None = None
     selection: Selection | None = None
     """Which pages of a PDF are wanted: the others need not be extracted."""
+    limits: Limits = Limits()
+    start: Begun | None = None
+    """Where to go on, after a process that died."""
 
 
 class Opened(msgspec.Struct, frozen=True, tag="opened"):
@@ -46,4 +50,4 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """The whole document has been read. Nothing follows."""
 
 
-Message = Opened | Read | Lost | Failed | Finished
+Message = Opened | Begun | Read | Lost | Failed | Finished

@@ -13,11 +13,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 import msgspec
 
 from memread.errors import DamagedDocument, FileUnreadable, MemreadError
+from memread.ingest.units import Begun, why
 from memread.ingest.wire import Failed, Finished, Job, Lost, Message, Opened, Read
 from memread.types import DocumentInfo, Passage, Skipped
 
@@ -30,32 +31,58 @@ class Reading(Protocol):
     def passages(self) -> Iterator[Passage | Skipped]: ...
 
 
-MEMORY: Final = 4 << 30
-"""Bytes of address space, where the system can limit it."""
+@runtime_checkable
+class Divided(Reading, Protocol):
+    """A reader whose units can be lost one by one."""
+
+    def units(self, start: Begun | None = None) -> Iterator[Passage | Skipped | Begun]:
+        """A Begun before each unit. start: go on with that unit, or after it."""
 
 
-def limit_memory() -> None:
-    """A page that explodes must not take the machine's memory: it is a MemoryError, and then a lost page."""
+def limit_memory(most: int) -> None:
+    """A page that explodes must not take the machine's memory: it is a MemoryError, and then a lost page.
+
+    most: bytes of address space.
+    """
     if sys.platform == "linux":
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def limit_time(seconds: float) -> None:
+    """End this process in so many seconds; 0: do not. The system does it: parsers hold Python's lock."""
+    if sys.platform == "win32":
+        import faulthandler
+
+        faulthandler.cancel_dump_traceback_later()
+        if seconds:
+            faulthandler.dump_traceback_later(seconds, exit=True)
+    else:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def main() -> None:
-    limit_memory()
     # Ctrl-C is for the parent, which decides what still has to be read.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
     lines = sys.stdin.buffer
-    out = sys.stdout.buffer
+    # What a library prints must not come between the messages.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
     job = msgspec.json.decode(lines.readline(), type=Job)
+    limit_memory(job.limits.memory)
+    limit_time(job.limits.seconds)
     threading.Thread(target=_end_with_parent, args=(lines,), daemon=True).start()
     encoder = msgspec.json.Encoder()
     try:
         for message in read(job):
+            limit_time(0)  # waiting for room in the pipe is no work
             out.write(encoder.encode(message) + b"\n")
             # Flushed each time: what is in a buffer here would be lost in a crash.
             out.flush()
+            limit_time(job.limits.seconds)
     except BrokenPipeError:
         os._exit(0)
     with contextlib.suppress(OSError):
@@ -71,17 +98,19 @@ def _end_with_parent(lines: BinaryIO) -> None:
 
 
 def read(job: Job) -> Iterator[Message]:
-    """Everything that is to be said about a document. Errors are messages too.
-
-    Limits of time and memory for a page belong here (set before `passages()` goes on) and in the parent,
-    which sees how long a message takes.
-    """
+    """Everything that is to be said about a document. Errors are messages too."""
     try:
         with Path(job.path).open("rb") as file:
             reading = _open(job, file)
             yield Opened(reading.info)
-            for part in reading.passages():
-                yield Lost(part) if isinstance(part, Skipped) else Read(part)
+            for part in reading.units(job.start) if isinstance(reading, Divided) else reading.passages():
+                match part:
+                    case Begun():
+                        yield part
+                    case Passage():
+                        yield Read(part)
+                    case Skipped():
+                        yield Lost(part)
             yield Finished()
     except BrokenPipeError:
         raise
@@ -90,8 +119,7 @@ def read(job: Job) -> Iterator[Message]:
     except OSError as error:
         yield Failed(FileUnreadable.__name__, f"{job.name}: {error.strerror or error}", "")
     except Exception as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        yield Failed(DamagedDocument.__name__, f"{job.name}: it cannot be read ({why})", "")
+        yield Failed(DamagedDocument.__name__, f"{job.name}: it cannot be read ({why(error)})", "")
 
 
 def _open(job: Job, file: BinaryIO) -> Reading:

@@ -254,7 +254,7 @@ def test_from_pipes_and_packed(tmp_path: Path, data: bytes, format: str) -> None
     info, parts = read(str(tmp_path / "x.gz"))
     assert info.format == format
     reader, writer = os.pipe()
-    document = PipeDocument(PipeSource(reader, owned=True), "-", 0, None)
+    document = PipeDocument(PipeSource(reader, owned=True), "-")
 
     def send() -> None:
         os.write(writer, data[:40])

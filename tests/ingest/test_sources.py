@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def pipe() -> Iterator[tuple[PipeDocument, int]]:
     """A document on a real pipe, and the end to write to."""
     reader, writer = os.pipe()
-    document = PipeDocument(PipeSource(reader, owned=True), "-", 0, None)
+    document = PipeDocument(PipeSource(reader, owned=True), "-")
     try:
         yield document, writer
     finally:
@@ -100,7 +100,7 @@ def test_an_endless_pipe_stays_small_and_can_be_closed() -> None:
         stderr=subprocess.DEVNULL,
     )
     assert child.stdout is not None
-    document = PipeDocument(PipeSource(os.dup(child.stdout.fileno()), owned=True), "-", 0, None)
+    document = PipeDocument(PipeSource(os.dup(child.stdout.fileno()), owned=True), "-")
     length = 0
     for part in document.passages():
         assert isinstance(part, Passage) and len(part.text) <= 70_000
