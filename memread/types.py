@@ -92,6 +92,10 @@ class Skipped(msgspec.Struct, frozen=True, tag="skipped"):
     reason: str
 
 
+NO_TEXT_LAYER = "no text layer"
+"""The reason of a page that is only a picture: these are counted and named together."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """What a page, chapter or message may cost the process that reads it. A document that cannot be divided
     is one of them."""

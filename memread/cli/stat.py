@@ -48,6 +48,7 @@ def stat(
     from memread.segment import segments
     from memread.text import one_line
     from memread.types import Segment
+    from memread.views import scans
     from memread.views.json import write
     from memread.views.words import duration
 
@@ -94,6 +95,7 @@ def stat(
                 "model": name,
                 "profile": chosen.name,
                 "expected_seconds": seconds,
+                "no_text_layer": scans.rows(skipped, infos),
                 "skipped": [{"place": part.locator.label(), "reason": part.reason} for part in skipped],
             },
         )
@@ -111,7 +113,11 @@ def stat(
         f"{tokens:,} tokens ({name}) · {characters:,} characters · "
         f"{count:,} segments of up to {chosen.budget.segment:,} tokens"
     )
+    for line in scans.lines(skipped, infos):
+        typer.echo(f"  {line}")
     for part in skipped:
+        if scans.is_scan(part):
+            continue
         typer.echo(
             f"  not readable: {one_line(part.locator.label())}: {one_line(part.reason)}".replace(": :", ":")
         )

@@ -43,7 +43,8 @@ def text(
     from memread import config
     from memread.ingest import numbered, open_documents, read_all, select_part
     from memread.text import one_line, printable
-    from memread.types import Passage
+    from memread.types import Passage, Skipped
+    from memread.views import scans
     from memread.views.json import write
 
     if sum((locators, contents, json)) > 1:
@@ -64,6 +65,7 @@ def text(
         before = ""
         seen = 0
         last = "\n"
+        without: list[Skipped] = []
         for number, part in numbered(chain(resolved.left_out, left_out, read_all(documents))):
             place = part.locator
             name = documents[place.document].info.name if several and place.document >= 0 else ""
@@ -73,6 +75,8 @@ def text(
                 row |= {"place": place.label(), "locator": msgspec.to_builtins(place)}
                 row |= {"text": part.text} if isinstance(part, Passage) else {"skipped": part.reason}
                 write(out, row)
+            elif isinstance(part, Skipped) and scans.is_scan(part):
+                without.append(part)
             elif not isinstance(part, Passage):
                 note(f"memread: not read: {one_line(': '.join(p for p in (where, part.reason) if p), 400)}")
             elif contents:
@@ -88,6 +92,8 @@ def text(
                     out.write(f"{gap}[{one_line(where, 300) or 'beginning'}]\n")
                 out.write(safe(part.text))
                 last = part.text[-1:] or last
+        for line in scans.lines(without, [document.info for document in documents] if without else ()):
+            note(f"memread: not read: {line}")
         if contents and not seen:
             note("memread: no chapters are marked in it")
         if sys.stdout.isatty() and not (json or contents or last.endswith("\n")):

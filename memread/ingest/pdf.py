@@ -5,19 +5,55 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from msgspec.structs import replace
-from pypdf import PasswordType, PdfReader
+from pypdf import PasswordType, PdfReader, overwrite_configuration
 from pypdf.errors import WrongPasswordError
 
 from memread.errors import DamagedDocument, DrmProtected, InputError, NoTextLayer, PasswordNeeded
 from memread.ingest.selection import Selection
 from memread.ingest.selection import page as _shown_page
 from memread.ingest.units import Begun, held_back, why
-from memread.types import DocumentInfo, Locator, Passage, Skipped
+from memread.types import NO_TEXT_LAYER, DocumentInfo, Locator, Passage, Skipped
 
 _OCR = "It is scanned and needs OCR: have its text recognised (ocrmypdf does it), and read the result."
+CAPS: Final[dict[str, Any]] = {
+    # Bytes that a stream may have, unpacked: a page of text has thousands.
+    "maximum_declared_stream_length": 75_000_000,
+    "array_based_stream_maximum_output_length": 75_000_000,
+    "zlib_maximum_output_length": 75_000_000,
+    "lzw_maximum_output_length": 75_000_000,
+    "run_length_maximum_output_length": 75_000_000,
+    "brotli_maximum_output_length": 75_000_000,
+    "zlib_maximum_recovery_input_length": 5_000_000,
+    "stream_decoding_work_maximum_length": 300_000_000,
+    "stream_filters_maximum_length": 16,
+    # Operators and operands of a page: maps have some hundred thousand.
+    "stream_parsing_work_maximum_count": 2_000_000,
+    "xform_maximum_invocations_per_extraction": 5_000,
+    # Elements, entries, depths: of more than any file that was made to be read.
+    "array_maximum_element_count": 100_000,
+    "dictionary_maximum_element_count": 100_000,
+    "page_tree_maximum_entries": 100_000,
+    "page_tree_maximum_page_entries": 2_000_000,
+    "page_tree_maximum_depth": 100,
+    "outline_maximum_entries": 100_000,
+    "outline_maximum_depth": 100,
+    "named_destinations_maximum_entries": 100_000,
+    "named_destinations_maximum_depth": 100,
+    "xmp_maximum_input_length": 5_000_000,
+    "xmp_maximum_element_count": 100_000,
+    # No picture is decoded, and no program called for one.
+    "image_maximum_buffer_size": 0,
+    "jbig2_maximum_output_length": 0,
+    "jbig2dec_binary": None,
+}
+"""What pypdf may do for one file, whatever its own defaults are. Beyond them a page is lost, or the file."""
+_ROOT_TRIES: Final = 10_000
+"""Objects that are looked at to find the root of a damaged file."""
+_XREFS: Final = 2_000_000
+"""Entries of a compressed table of objects."""
 _FAILED = "reading this page failed"
 _BROKEN = "Open it in a viewer and print it to a new PDF, or get it again."
 _UNTEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
@@ -87,7 +123,7 @@ class PdfReading:
         if not written:
             if failed:
                 raise DamagedDocument(f"{self._name}: none of its pages can be read ({failed})", _BROKEN)
-            raise NoTextLayer(f"{self._name}: there is no text in it, only pictures of pages", _OCR)
+            raise NoTextLayer(f"{self._name}: {_all(len(self._numbers))} text layer, only pictures", _OCR)
 
     def _page(self, number: int, place: Locator, done: int) -> Passage | Skipped:
         try:
@@ -111,7 +147,10 @@ class PdfReading:
     def _open(self) -> PdfReader:
         try:
             self._file.seek(0)
-            reader = PdfReader(self._file)
+            overwrite_configuration(**CAPS)
+            reader = PdfReader(
+                self._file, root_object_recovery_limit=_ROOT_TRIES, xref_stream_maximum_entries=_XREFS
+            )
             encryption = reader.trailer.get("/Encrypt")
         except NotImplementedError as error:
             raise self._foreign(error) from error
@@ -235,14 +274,18 @@ def _why_silent(page: Any) -> str:
         resources = page.get("/Resources", {}).get_object()
         objects = resources.get("/XObject", {}).get_object()
         if any(objects[key].get_object().get("/Subtype") in ("/Image", "/Form") for key in objects):
-            return "no text on this page, only a picture (scanned?)"
+            return NO_TEXT_LAYER
         contents = page.get_contents()
         data = contents.get_data() if contents is not None else b""
         if re.search(rb"\bBI\b.*?\bID\b", data, re.S):
-            return "no text on this page, only a picture (scanned?)"
+            return NO_TEXT_LAYER
         return "no text on this page" if data.strip() else "an empty page"
     except Exception:
         return "no text on this page"
+
+
+def _all(count: int) -> str:
+    return "its only page has no" if count == 1 else f"none of its {count:,} pages has a"
 
 
 def _line(text: Any) -> str:

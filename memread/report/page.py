@@ -14,7 +14,7 @@ from memread.events import Event
 from memread.report.story import Story, story
 from memread.report.strip import strip
 from memread.types import Claim, Evidence
-from memread.views import evidence, summary, words
+from memread.views import evidence, scans, summary, words
 from memread.views.json import dumps
 
 _SKIPPED = 200
@@ -121,7 +121,13 @@ def _memories(told: Story) -> str:
 
 def _coverage(told: Story) -> str:
     reading = told.reading
-    said = [summary.read(reading, timed=False), *summary.guarded(reading), *summary.notices(reading)]
+    scanned = (f"{line}." for line in scans.lines(reading.skipped, reading.documents))
+    said = [
+        summary.read(reading, timed=False),
+        *scanned,
+        *summary.guarded(reading),
+        *summary.notices(reading),
+    ]
     parts = [f'<p dir="auto">{escape(line)}</p>' for line in said]
     if reading.skipped:
         rows = [

@@ -22,6 +22,7 @@ from memread.events import (
     to_dict,
 )
 from memread.types import Claim, Counts, Evidence, Skipped, Span
+from memread.views import scans
 from memread.views.base import Clock, Closing
 
 VERSION = 1
@@ -143,7 +144,8 @@ def result(events: Iterable[Event], *, seconds: float | None = None) -> dict[str
         "memory": memory,
         "documents": [msgspec.to_builtins(document) for document in documents],
         "evidence": _evidence(answer.evidence) if answer and answer.evidence else None,
-        "coverage": _coverage(answered, updates, skipped, rejected),
+        "coverage": _coverage(answered, updates, skipped, rejected)
+        | {"no_text_layer": scans.rows(skipped, documents)},
         "sources": [
             {"segment": update.segment.index, **_span(update.segment.span), "digest": update.segment.digest}
             for update in updates

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from memread.types import Skipped, Span
-from memread.views import words
+from memread.views import scans, words
 from memread.views.reading import Reading
 
 _PLACES = 5
@@ -81,10 +81,11 @@ def _reached(last: Span | None, fraction: float | None, complete: bool, reading:
 
 
 def skipped(reading: Reading) -> list[str]:
-    """Such as "3 parts skipped: p. 4, p. 9 (no text layer); p. 30 (damaged)."."""
-    parts = reading.skipped
+    """Such as "2 of 9 pages have no text layer: pages 4–5." and "1 page skipped: p. 8 (damaged)."."""
+    said = [f"{line}." for line in scans.lines(reading.skipped, reading.documents)]
+    parts = [part for part in reading.skipped if not scans.is_scan(part)]
     if not parts:
-        return []
+        return said
     reasons: dict[str, list[Skipped]] = {}
     for part in parts:
         reasons.setdefault(words.line(part.reason), []).append(part)
@@ -92,7 +93,7 @@ def skipped(reading: Reading) -> list[str]:
         _places(group, reading) + (f" ({why})" if why else "") for why, group in reasons.items()
     )
     noun = "page" if all(p.locator.page or p.locator.page_number for p in parts) else "part"
-    return [f"{words.plural(len(parts), noun)} skipped: {groups}."]
+    return [*said, f"{words.plural(len(parts), noun)} skipped: {groups}."]
 
 
 def _places(parts: Iterable[Skipped], reading: Reading) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+from pypdf import get_configuration
 from pypdf.constants import PageLabelStyle
 from pypdf.generic import DictionaryObject, NameObject, NullObject, NumberObject, TextStringObject
 
 from memread.errors import DamagedDocument, DrmProtected, MemreadError, NoTextLayer, PasswordNeeded
-from memread.ingest.pdf import PdfReading
+from memread.ingest.pdf import CAPS, PdfReading
 from memread.types import Passage, Skipped
 from tests.ingest.samples import pdf_bytes, pdf_writer, shared, skipped, text_of, write_pdf
 
@@ -102,8 +104,8 @@ def test_other_protection_is_named(tmp_path: Path) -> None:
 def test_scanned_pages_among_others_are_said(tmp_path: Path) -> None:
     parts = read(write_pdf(tmp_path / "a.pdf", [None, "two", None, ""]))
     assert [(part.locator.page_number, part.reason) for part in skipped(parts)] == [
-        (1, "no text on this page, only a picture (scanned?)"),
-        (3, "no text on this page, only a picture (scanned?)"),
+        (1, "no text layer"),
+        (3, "no text layer"),
         (4, "no text on this page"),
     ]
     assert [part.locator.page_number for part in parts] == [1, 2, 3, 4]
@@ -169,3 +171,19 @@ def test_nothing_null_in_locators(tmp_path: Path) -> None:
     writer._root_object[NameObject("/PageLabels")] = NullObject()
     writer.write(str(tmp_path / "a.pdf"))
     assert read(str(tmp_path / "a.pdf"))[0].locator.page in (None, "1")
+
+
+def test_what_pypdf_may_do_is_capped(tmp_path: Path) -> None:
+    path = write_pdf(tmp_path / "a.pdf", ["one", "two"])
+    read(path)
+    configuration = get_configuration()
+    assert {name: getattr(configuration, name) for name in CAPS} == CAPS
+    assert configuration.jbig2dec_binary is None  # no program is run for a picture
+    assert (
+        not [  # a cap that a newer pypdf has is looked at before it is relied on
+            field.name
+            for field in dataclasses.fields(configuration)
+            if field.name not in CAPS
+            and not field.name.startswith(("flate_", "form_", "xfa_", "page_merge", "disable_"))
+        ]
+    )

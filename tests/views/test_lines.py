@@ -46,12 +46,12 @@ def test_plain_is_not_chatty() -> None:
     for number in range(100):
         now = number * 1.0
         view.show(updated(segment(number), f"memory {number}"))
-        view.show(Skipped(Locator(page=str(number)), "no text layer"))
+        view.show(Skipped(Locator(page=str(number)), "damaged"))
     view.close()
     lines = out.getvalue().splitlines()
     assert sum(line.startswith("[") for line in lines) == 21
     assert sum(line.startswith("skipped") for line in lines) == 6
-    assert "100 pages skipped: p. 0, p. 1, p. 2, p. 3, p. 4 and 95 more (no text layer)." in lines
+    assert "100 pages skipped: p. 0, p. 1, p. 2, p. 3, p. 4 and 95 more (damaged)." in lines
 
 
 def test_plain_says_notices_and_stopping_once() -> None:
@@ -68,7 +68,7 @@ def test_quiet_says_only_what_matters() -> None:
     with QuietView(out) as view:
         for event in canned():
             view.show(event)
-    assert out.getvalue() == "1 page skipped: p. 41 (no text layer).\n"
+    assert out.getvalue() == "1 of 150 pages has no text layer: page 41.\n"
 
 
 def test_quiet_says_that_an_answer_is_partial() -> None:
@@ -115,7 +115,7 @@ def test_record() -> None:
         "Question   Why does Ishmael go to sea, and who becomes his friend before he sails?\n"
         "Model      Qwen2.5-7B-MemAgent Q4_K_M, profile memagent-7b\n"
         "Read       6 segments, 29,928 tokens, to the end.\n"
-        "           1 page skipped: p. 41 (no text layer).\n"
+        "           1 of 150 pages has no text layer: page 41.\n"
         "Answer     substitute for pistol and ball; Queequeg, the harpooneer with whom he shares a bed at "
         "the Spouter-Inn, becomes his bosom friend\n"
         "Evidence   1 of 2 statements verified; see them: memread runs show 7Q3KX --evidence\n"
@@ -208,6 +208,9 @@ def test_result_of_an_answered_reading() -> None:
     assert [source["label"] for source in made["sources"]][:2] == [
         "pp. 1–9 · Loomings",
         "pp. 9–24 · The Spouter-Inn",
+    ]
+    assert made["coverage"]["no_text_layer"] == [
+        {"document": "moby-dick.epub", "pages": 1, "of": 150, "which": "41"}
     ]
     assert made["timings"]["seconds"] == 30.0 and made["timings"]["decode_tokens_per_second"] > 0
     assert made["model"]["name"] == "Qwen2.5-7B-MemAgent Q4_K_M"
