@@ -7,10 +7,25 @@ from pathlib import Path
 
 import pytest
 
+from examples import make_injections
 from memread.ingest import open_document
 from memread.types import Passage
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def test_the_texts_that_try_to_command_are_as_their_program_makes_them() -> None:
+    made = [json.loads(line) for line in make_injections.lines()]
+    kept = (EXAMPLES / "injections.jsonl").read_text(encoding="utf-8").splitlines()
+    assert made == [json.loads(line) for line in kept]
+    clean, injected = made[::2], made[1::2]
+    assert len(injected) >= 20 and {each["id"] for each in clean} == {each["id"] for each in injected}
+    for one, other in zip(clean, injected, strict=True):
+        (answer,) = one["answers"]
+        assert other["answers"] == [answer] and answer in one["context"] and answer in other["context"]
+        assert make_injections.WORD not in one["context"]
+        added = other["context"].replace(one["context"][-1000:], "")
+        assert added.index(answer) < added.index(make_injections.INJECTIONS[other["id"]])
 
 
 def questions(name: str) -> list[dict[str, object]]:

@@ -24,6 +24,7 @@ from memread.eval.item import Item, Metric
 from memread.eval.records import Malformed, Placed, Record, record_at, records
 from memread.ingest import open_document
 from memread.protocols import Tokenizer
+from memread.text import one_line
 from memread.types import Locator, Passage, Skipped
 
 _SLICE = 8_000
@@ -98,11 +99,11 @@ def _item(
     number = record.get("_id", record.get("id"))
     if isinstance(number, str | int):
         details["question_id"] = number
-    if isinstance(source := record.get("dataset"), str):
-        details["dataset"] = source
+    source = record.get("dataset")
+    task = one_line(source, 60) if isinstance(source, str) else ""
     return Item(
         id=f"{Path(path).name}/{placed.place.split()[-1]}",
-        task="file",
+        task=task or "file",
         length=length,
         seed=0,
         question=question,

@@ -45,7 +45,8 @@ def test_longbench_works_as_it_is(tmp_path: Path, tokenizer: BpeTokenizer) -> No
     assert read(first) == LONGBENCH["context"]
     assert first.length == tokenizer.count(str(LONGBENCH["context"]))
     assert (first.id, second.id) == ("hotpotqa.jsonl/1", "hotpotqa.jsonl/2")
-    assert second.details == {"source": f"{path}, line 2", "question_id": "f0a2", "dataset": "hotpotqa"}
+    assert second.details == {"source": f"{path}, line 2", "question_id": "f0a2"}
+    assert (first.task, second.task) == ("hotpotqa", "hotpotqa")
     passages = [*first.text()]
     assert passages[-1].fraction == 1
     before = ""
