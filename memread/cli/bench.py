@@ -11,10 +11,11 @@ import typer
 from memread.cli.errors import complain, note
 from memread.cli.options import ModelOption, ProfileOption, SegmentOption
 from memread.cli.preparing import Preparing
-from memread.errors import ConfigError
+from memread.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from memread.bench import Bench
+    from memread.config import Config
     from memread.registry import InstalledModel
 
 _SIZES = {"a novel": 120_000, "a long one": 500_000, "a shelf": 3_500_000}
@@ -49,8 +50,13 @@ def bench(
     config = configuration.load(
         {"model": model, "profile": profile, "budget.segment": segment, "engine.threads": threads}
     )
+    if config.url is not None:
+        raise UsageError(
+            "bench measures a model on this machine, and the settings name a server (engine.url)",
+            "Unset it: MEMREAD_ENGINE_URL= memread bench … What a server reads a second, `memread ask` says.",
+        )
     found = registry.find(config.model, config.model_folders)
-    texts = {"these": _tokens(files, found)} if files else _SIZES
+    texts = {"these": _tokens(files, config, found)} if files else _SIZES
     tell = (lambda length, rate: None) if json else _tell
     measured = work.bench(config, found, seconds=seconds, say=Preparing(quiet=json), tell=tell)
     expected = {name: tokens / measured.reading for name, tokens in texts.items()}
@@ -100,15 +106,18 @@ def _conclude(measured: Bench, texts: dict[str, int], expected: dict[str, float]
     note("Copied text in a memory costs less than this; other programs that run now cost more.")
 
 
-def _tokens(files: list[str], found: InstalledModel) -> int:
+def _tokens(files: list[str], config: Config, found: InstalledModel) -> int:
     """Tokens of the documents, as `memread stat` counts them."""
     from memread.cli.stat import tokenizer_of
+    from memread.compose import chosen_profile
     from memread.ingest import open_documents, read_all, resolve
-    from memread.types import Passage
+    from memread.segment import segments
+    from memread.types import Segment
 
     with ExitStack() as stack:
         documents, _ = open_documents(resolve(files, question_given=True).inputs)
         for document in documents:
             stack.callback(document.close)
         tokenizer = tokenizer_of(found, stack)
-        return sum(tokenizer.count(part.text) for part in read_all(documents) if isinstance(part, Passage))
+        cut = segments(read_all(documents), tokenizer, chosen_profile(config, found).budget.segment)
+        return sum(part.info.tokens for part in cut if isinstance(part, Segment))

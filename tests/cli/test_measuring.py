@@ -28,6 +28,11 @@ def test_bench_tells_how_long_a_text_takes_and_stat_knows_then(memread: Memread)
     assert tied.code == 20 and "--segment" in tied.err
 
 
+def test_bench_says_that_it_measures_no_server(memread: Memread) -> None:
+    refused = memread("bench", env={"MEMREAD_ENGINE_URL": "http://127.0.0.1:9/v1"})
+    assert refused.code == 2 and "engine.url" in refused.err and not refused.out
+
+
 def test_optimize(memread: Memread) -> None:
     shown = memread("models", "optimize", "--seconds", "1", "--dry-run")
     assert shown.code == 0 and "(--dry-run)" in shown.err
