@@ -36,9 +36,12 @@ def test_every_option_is_described() -> None:
 
 
 def _shell_lines(page: Path) -> list[str]:
-    blocks = re.findall(r"```(?:sh|console)\n(.*?)```", page.read_text("utf-8"), re.S)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.removeprefix("$ ") for line in lines]
+    """The commands: every line of a block of shell; of what a terminal showed, the lines after a prompt."""
+    found: list[str] = []
+    for kind, block in re.findall(r"```(sh|console)\n(.*?)```", page.read_text("utf-8"), re.S):
+        lines = block.replace("\\\n", " ").splitlines()
+        found += [line for line in lines if kind == "sh" or line.startswith("$ ")]
+    return [line.removeprefix("$ ") for line in found]
 
 
 def _calls(line: str) -> list[list[str]]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memread.cli.errors import note
-from memread.errors import JournalError, UsageError
+from memread.errors import JournalError, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from memread.events import Event
+    from memread.events import Event, RunStarted
     from memread.journal import Journal
 
 app = typer.Typer(help="The readings that were recorded.", invoke_without_command=True, rich_markup_mode=None)
@@ -31,6 +31,7 @@ def runs(
 
     from memread.text import one_line
     from memread.views.json import write
+    from memread.views.words import plural
 
     with open_journal() as journal:
         found = journal.runs(limit)
@@ -46,7 +47,7 @@ def runs(
         names = ", ".join(one_line(name, 60) for name in row.documents)
         typer.echo(
             f"{row.run_id}  {row.created[:16].replace('T', ' ')}  {state:<11}  "
-            f"{row.steps} segments, {row.tokens:,} tokens  {names}"
+            f"{plural(row.steps, 'segment')}, {row.tokens:,} tokens  {names}"
         )
         typer.echo(f"          {one_line(row.question, 100)}")
         if row.answer:
@@ -136,8 +137,8 @@ def ask(
     settings: dict[str, object] = {"evidence": False if no_evidence else None, "model": model}
     if model is None and "://" in begun.engine.path:
         settings["engine.url"] = begun.engine.path
-    elif model is None and Path(begun.engine.path).is_file():  # else the one that is the default now
-        settings["model"] = begun.engine.path
+    elif model is None:
+        settings["model"] = _model_of(begun)
     config = configuration.load(settings)
     with engine_for(config, question) as ready, choose_view(quiet=quiet, json=json) as view:
         for event in follow_up(record, question, ready.engine, ready.profile):
@@ -147,6 +148,21 @@ def ask(
         sys.stdout.write(printable(event.answer.text) + "\n")
         if config.evidence and not quiet:
             show_evidence([event.answer], [question], begun.documents)
+
+
+def _model_of(begun: RunStarted) -> str | None:
+    """The model that read: its name, with which its profile comes, or its file; None: neither is here."""
+    from memread import config as configuration
+    from memread import registry, weights
+
+    config = configuration.load()
+    try:
+        found = registry.find(begun.engine.model, config.model_folders)
+        if weights.digest_of(config, found) == begun.engine.digest:
+            return begun.engine.model
+    except ModelError:
+        pass
+    return begun.engine.path if Path(begun.engine.path).is_file() else None
 
 
 @app.command()

@@ -4,7 +4,7 @@ Found by comparing words, segment by segment while the text is at hand; the mode
 neither a quote nor a page can be invented. What words cannot tell (irony, who "he" is) it does not tell.
 """
 
-from memread.evidence.statements import statements
+from memread.evidence.statements import bare, statements
 from memread.evidence.tracer import Tracer
 
-__all__ = ["Tracer", "statements"]
+__all__ = ["Tracer", "bare", "statements"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import regex
 
+from memread.evidence.words import words
+
 # A sentence ends at its mark and white space, or at a mark that needs no space (Chinese, Japanese).
 _SENTENCE = regex.compile(
     r"(?<=[.!?…؟۔।॥።][\"'”’)\]»]?)\s+(?=[\p{Lu}\p{Lo}\p{N}\"'“‘«(\[*-])|(?<=[。！？][」』”]?)(?=\S)"
@@ -14,6 +16,8 @@ _ABBREVIATED = regex.compile(
     r"|Ch|Fig|vs|cf|ca|pp?|e\.g|i\.e|[Nn]r|Hr|Fr|Bd|M|Mme|Mlle)\.\Z"
 )
 _PARTS = regex.compile(r"(?<=[;；؛])\s+|(?<=；)")
+_LEAST = 3
+"""Words that carry meaning in what can be verified: somebody, something, and what joins them."""
 _LETTER = regex.compile(r"[\p{L}\p{N}]")
 _LIST_SIGN = regex.compile(r"\s*(?:[-*•‣▪◦–—>#]+|\(?(?:\d{1,3}|\p{Ll})[.)])(?=\s)\s*|\s*(?=\S)")
 
@@ -41,6 +45,11 @@ def statements(text: str) -> list[str]:
         for sentence in sentences(item):
             found += filter(_states, (part.rstrip(";；؛ ") for part in _PARTS.split(sentence)))
     return found
+
+
+def bare(statement: str) -> bool:
+    """Whether it is a name or a figure and no statement: that its words stand in a passage says little."""
+    return sum(word.counts for word in words(statement)) < _LEAST
 
 
 def _states(sentence: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from memread.evidence import bare
 from memread.types import Claim, DocumentInfo, Evidence
 from memread.views import words
 
@@ -44,13 +45,15 @@ def lines(
 
 def summed(claims: Sequence[Claim]) -> str:
     """Such as "3 of 5 statements verified"."""
-    verified = sum(claim.verified for claim in claims)
+    verified = sum(claim.verified and not bare(claim.statement) for claim in claims)
     return f"{words.count(verified)} of {words.plural(len(claims), 'statement')} verified"
 
 
 def verdict(claim: Claim, documents: Sequence[DocumentInfo] = (), *, answer: bool = False) -> str:
     """What was found for a statement, and where."""
     where = words.place(claim.span, documents)
+    if claim.verified and bare(claim.statement):
+        return f"stands in the text{_at(where)} (too few words to verify anything by them)"
     if claim.verified:
         return f"verified{_at(where)}"
     if claim.quote:

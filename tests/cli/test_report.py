@@ -47,3 +47,18 @@ def test_a_follow_up_is_answered_from_the_memory_and_says_so(memread: Memread, r
     kept = memread("runs", "show", run, "--json").json
     assert again["memory"] == kept["memory"] and kept["question"] == QUESTION
     assert memread("runs", "ask", run, " ").code == 2
+
+
+def test_a_follow_up_reads_with_the_profile_of_the_model_that_read(memread: Memread) -> None:
+    """A model with weights of its own, made ready from a base, is known by its name and not by that file."""
+    recipe = memread("models", "add", str(memread.model), "--name", "mine")
+    assert recipe.code == 0, recipe.err
+    own = {"MEMREAD_MODEL": "mine"}
+    path = memread.write("a.txt", log(12))
+    found = re.search(r"memread runs show (\w+)", memread("ask", path, QUESTION, env=own).err)
+    assert found
+    again = memread(
+        "runs", "ask", found[1], "which way?", "--json", "--quiet", env={"MEMREAD_MODEL": "other"}
+    ).json
+    model = again["model"]
+    assert isinstance(model, dict) and model["name"] == "mine"

@@ -29,6 +29,13 @@ def test_each_case_is_told_apart() -> None:
     ]
 
 
+def test_a_name_alone_verifies_nothing() -> None:
+    name = Claim("The Queequeg", 3, "Queequeg", PLACE, True, (), 1.0)
+    found = evidence.lines(Evidence((name, SAID)))
+    assert found[0] == "Evidence for the answer: 1 of 2 statements verified"
+    assert found[2] == "    stands in the text · p. 12 · Loomings (too few words to verify anything by them)"
+
+
 def test_the_memory_follows_as_far_as_there_is_room_without_what_was_told() -> None:
     found = evidence.lines(Evidence((SAID,), (SAID, NOTHING, NEAR)), memory=1, more="see there")
     assert found[4:] == [
