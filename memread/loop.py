@@ -34,6 +34,7 @@ from memread.types import (
 
 Flow = Generator[Request | Event, Reply | None, Answer]
 
+_BRACE = re.compile(r"\\boxed\{|[{}]")
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 
 
@@ -152,17 +153,17 @@ def _answer(
 def unbox(text: str) -> tuple[str, bool]:
     """The content of the last complete \\boxed{} in `text`, braces inside it balanced, and True;
     `text` itself and False when there is none or it is empty."""
-    marker = "\\boxed{"
-    at = text.rfind(marker)
-    while at >= 0:
-        depth, start = 1, at + len(marker)
-        for end in range(start, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            if depth == 0:
-                content = text[start:end].strip()
-                return (content, True) if content else (text, False)
-        at = text.rfind(marker, 0, at)
-    return text, False
+    best: tuple[int, int] | None = None
+    opened: list[tuple[int, bool]] = []  # (where its content begins, whether it is a box)
+    for brace in _BRACE.finditer(text):
+        if brace.group() != "}":
+            opened.append((brace.end(), len(brace.group()) > 1))
+        elif opened:
+            start, boxed = opened.pop()
+            if boxed and (best is None or start > best[0]):
+                best = start, brace.start()
+    content = text[slice(*best)].strip() if best else ""
+    return (content, True) if content else (text, False)
 
 
 def clean(text: str) -> str:

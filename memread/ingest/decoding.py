@@ -13,6 +13,9 @@ _SAMPLE = 65536
 
 _HIGH = re.compile(rb"[\x80-\xff]")
 _UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_TEXT = frozenset(("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"))
+"""Of Python's codecs, those that are for names and programs."""
 _LATIN = re.compile(r"ascii|latin_1|cp125[02478]|cp437|cp775|cp85[0278]|iso8859_(?:[12349]|1[03456])")
 
 _lost = threading.local()
@@ -64,10 +67,7 @@ class Decoder:
                 data = data[len(bom) :]
                 break
         if encoding is None and self._claim:
-            try:
-                encoding = codecs.lookup(self._claim).name
-            except (LookupError, ValueError):
-                encoding = None
+            encoding = _text_encoding(self._claim)
             # A page cannot say in ASCII that it is UTF-16; and UTF-8 is better tried than believed.
             if encoding and encoding.startswith(("utf-16", "utf-32", "utf-8", "ascii")):
                 encoding = None
@@ -86,6 +86,9 @@ class Decoder:
         _lost.bytes = 0
         text = self._decoder.decode(data, final)
         self.lost += _lost.bytes
+        if self.encoding == "utf-7" and (halves := len(_SURROGATE.findall(text))):  # which it lets through
+            self.lost += halves
+            text = _SURROGATE.sub("\ufffd", text)
         return text
 
     def _unsettled(self, data: bytes, final: bool) -> str:
@@ -114,6 +117,16 @@ class Decoder:
         if high < 24 and high < len(sample) / 8:
             return "cp1252"
         return _statistical_guess(sample) or "cp1252"
+
+
+def _text_encoding(claim: str) -> str | None:
+    """Python's name for an encoding of text; None for others: it also calls zlib and hex so."""
+    try:
+        codec = codecs.lookup(claim)
+    except (LookupError, ValueError):
+        return None
+    name = codec.name.replace("_", "-")
+    return codec.name if getattr(codec, "_is_text_encoding", True) and name not in _NO_TEXT else None
 
 
 def _statistical_guess(sample: bytes) -> str | None:

@@ -38,6 +38,8 @@ _WHITE = re.compile("[ \t\r\n\f\xa0]{2,}|[\t\r\n\f\xa0]")
 # The joiners U+200C and U+200D stay: they change letters.
 _INVISIBLE = re.compile("[\xad\u200b\u2060\ufeff\x00-\x08\x0b\x0e-\x1f\ud800-\udfff]")
 _REFERENCE = re.compile(r"[\w*†‡§¶]{1,6}")
+_DEEPEST = 12
+"""Levels of lists that are shown by indenting: thousands of them would be a gigabyte of spaces."""
 _EXPONENT = re.compile(r"[+\-−–]?\d{1,4}")
 
 
@@ -248,7 +250,7 @@ class Flow:
             number = _number(attribute(attributes, "value"), self._lists[-1].number)
             marker = f"{number}. "
             self._lists[-1].number = number + 1
-        self._prefix = "  " * max(0, len(self._lists) - 1) + marker
+        self._prefix = "  " * min(max(0, len(self._lists) - 1), _DEEPEST) + marker
 
     def _row(self) -> None:
         self._bars = 0
@@ -267,12 +269,12 @@ class Flow:
         table.inside = True
 
     def _lay_out(self) -> None:
-        """A block that no cell of data holds has begun: the tables around it are not about data."""
-        for table in self._tables:
-            if not table.layout:
-                table.layout = True
-                self._bars = 0
-                self._break(BLANK)
+        """A block that no cell of data holds has begun: the table around it is not about data."""
+        # A table in a table lays out those around it: only the innermost may not be known for it yet.
+        if self._tables and not self._tables[-1].layout:
+            self._tables[-1].layout = True
+            self._bars = 0
+            self._break(BLANK)
 
     # -- text
 
@@ -343,7 +345,7 @@ class Flow:
             self._append(self._prefix.lstrip() if self._in_cell else self._prefix)
             self._prefix = ""
         elif gap >= LINE and self._lists and not self._in_cell and not self._pre:
-            self._append("  " * len(self._lists))
+            self._append("  " * min(len(self._lists), _DEEPEST))
         if self._heading:
             self._heading[2].append(text if gap == NONE else " " + text)
         if self._capture:

@@ -22,6 +22,9 @@ _DEPTH = 8
 # Here and in the other patterns nothing is repeated without a bound behind another repetition: a hostile line
 # of a megabyte would take hours.
 _FROM = re.compile(rb"From \S+[ \t].{0,80}?\d\d:\d\d")
+_HEADER = 8000
+"""Characters of one header: Python's parser of addresses takes time that grows with their square."""
+_HALF = re.compile("[\ud800-\udfff]")
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 
@@ -105,14 +108,23 @@ class MailReading:
             yield Skipped(place, problem)
 
 
+class _Policy(policy.EmailPolicy):
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:_HEADER]
+
+
 def _parsed(data: bytes) -> EmailMessage:
-    return message_from_bytes(data, policy=policy.default)
+    return message_from_bytes(data, policy=cast("policy.Policy[EmailMessage]", _Policy()))
 
 
 def _text(message: EmailMessage, depth: int) -> tuple[str, list[str], str]:
     """(headers and body, what was not read, subject)."""
     problems: list[str] = []
     headers = [f"{name}: {value}" for name in _HEADERS if (value := _header(message, name))]
+    for name, value in message.raw_items():
+        if name.title() in _HEADERS and len(value) >= _HEADER:
+            problems.append(f"the header {name.title()} goes on after its first {_HEADER:,} characters")
     pieces = ["\n".join(headers)]
     body = message.get_body(("plain", "html"))
     if body is not None:
@@ -125,13 +137,22 @@ def _text(message: EmailMessage, depth: int) -> tuple[str, list[str], str]:
             pieces.append(f"[Attached message]\n\n{text}")
             problems.extend(more)
         else:
-            name = " ".join((part.get_filename() or "without a name").split())[:120]
-            problems.append(f"the attachment {name} ({kind}) is not read")
+            name = " ".join(_sound(part.get_filename() or "without a name").split())[:120]
+            problems.append(f"the attachment {name} ({_sound(kind)}) is not read")
     return "\n\n".join(piece for piece in pieces if piece.strip()), problems, _header(message, "Subject")
 
 
 def _header(message: EmailMessage, name: str) -> str:
-    return " ".join(str(message.get(name, "")).split())
+    try:
+        value = message.get(name, "")
+    except Exception:  # Python's parser raises what a hostile one provokes: as it stands, then
+        value = next(raw for key, raw in message.raw_items() if key.lower() == name.lower())
+    return " ".join(_sound(str(value)).split())
+
+
+def _sound(text: str) -> str:
+    """Without halves of characters: what Python's parser makes of bytes that are in no known charset."""
+    return _HALF.sub("\ufffd", text)
 
 
 def _content(part: EmailMessage, problems: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from html.entities import html5
+from itertools import islice
 
 from lxml import etree
 
@@ -13,8 +14,11 @@ from memread.ingest.flow import Flow
 
 _DECLARATION = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)""")
 _META = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([\w.:-]+)""", re.I)
-_PROLOGUE = re.compile(r"\s*<\?xml\b.*?\?>", re.S)
+_PROLOGUE = re.compile(r"<\?xml\b")
 _DOCTYPE = re.compile(r"<!DOCTYPE\b[^\[>]*(?:\[.*?\]\s*)?>", re.I | re.S)
+_DOCTYPE_START = re.compile(r"<!DOCTYPE\b", re.I)
+_DOCTYPES = 8
+"""Beginnings of one that are looked at: each may cost a look through the whole text."""
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]*);")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _SELF_CLOSED = re.compile(
@@ -99,8 +103,7 @@ def _parse(text: str, parser_class: type, flow: Flow, *, recover: bool) -> Flow:
 def _without_entities(text: str) -> str:
     """Neither declarations of entities nor, but for XML's own five, references: so none can be expanded."""
     text = _CONTROL.sub("", text)
-    text = _PROLOGUE.sub("", text, count=1)
-    text = _DOCTYPE.sub("", text, count=1).lstrip()
+    text = _without_doctype(_without_prologue(text)).lstrip()
 
     def character(found: re.Match[str]) -> str:
         name = found.group(1)
@@ -109,3 +112,20 @@ def _without_entities(text: str) -> str:
         return html5.get(name + ";", f"&amp;{name};")
 
     return _ENTITY.sub(character, text)
+
+
+# Not one pattern each: where a hostile text begins many of these and ends none, that would look through the
+# rest of the text at every beginning.
+
+
+def _without_prologue(text: str) -> str:
+    start = _PROLOGUE.search(text)
+    end = text.find("?>", start.end()) if start else -1
+    return text[: start.start()] + text[end + 2 :] if start and end >= 0 else text
+
+
+def _without_doctype(text: str) -> str:
+    for start in islice(_DOCTYPE_START.finditer(text), _DOCTYPES):
+        if found := _DOCTYPE.match(text, start.start()):
+            return text[: found.start()] + text[found.end() :]
+    return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -204,23 +204,25 @@ class Journal:
         tokens: int,
         taken_from: str,
     ) -> RunRow:
+        if status not in get_args(Status):  # a damaged row is listed too
+            status = "failed"
         started = self._one(n, "seq = 0")
         # An answer is one only until another segment is read.
         last = self._one(n, "kind IN ('answered', 'memory_updated')")
         known = started if isinstance(started, RunStarted) else None
         return RunRow(
-            run_id=run_id,
+            run_id=_shown(run_id),
             question=known.question if known else "",
             summary=known.summary if known else False,
             documents=tuple(document.name for document in known.documents) if known else (),
             model=known.engine.model if known else "",
             status="interrupted" if status == "running" and not held(self.path, run_id) else status,
-            created=created,
-            updated=updated,
-            steps=steps,
-            tokens=tokens,
+            created=_shown(created),
+            updated=_shown(updated),
+            steps=steps if isinstance(steps, int) else 0,
+            tokens=tokens if isinstance(tokens, int) else 0,
             answer=_first_line(last.answer.text) if isinstance(last, Answered) else "",
-            taken_from=taken_from,
+            taken_from=_shown(taken_from),
         )
 
     def _one(self, n: int, condition: str) -> Any:
@@ -235,6 +237,11 @@ def _event(record: Record) -> object:
         return record.event()
     except ValueError:
         return None  # `show` says what is wrong with it; a list goes on
+
+
+def _shown(value: object) -> str:
+    """A column as the text that it should be: SQLite lets it hold anything."""
+    return value if isinstance(value, str) else "?"
 
 
 def _first_line(text: str) -> str:

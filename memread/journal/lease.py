@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -65,4 +66,5 @@ def discard(database: Path, run_id: str) -> None:
 
 
 def _path(database: Path, run_id: str) -> Path:
-    return database.parent / "locks" / f"{run_id}.lock"
+    # The id comes out of the file: whatever it holds, it names no place elsewhere.
+    return database.parent / "locks" / f"{re.sub('[^0-9a-z]', '_', str(run_id))}.lock"

@@ -234,6 +234,31 @@ def test_a_mail_of_html_in_an_unknown_charset(tmp_path: Path) -> None:
     assert "é" in text_of(read(str(tmp_path / "a.eml"))[1])
 
 
+def test_a_mail_with_a_header_that_goes_on_and_on(tmp_path: Path) -> None:
+    path = tmp_path / "a.eml"
+    path.write_bytes(
+        b"From: a@b.org\nDate: x\nMessage-ID: <x>\nTo: " + b"a " * 200_000 + b"\n\nWho stole them?\n"
+    )
+    _, parts = read(str(path))
+    assert "Who stole them?" in text_of(parts) and len(text_of(parts)) < 10_000
+    assert [part.reason for part in skipped(parts)] == [
+        "the header To goes on after its first 8,000 characters"
+    ]
+    path.write_bytes(b"From: a@b.org\nDate: x\nMessage-ID: <x>\nTo: " + b"(" * 3000 + b"\n\nbody\n")
+    assert "body" in text_of(read(str(path))[1])
+
+
+@pytest.mark.parametrize("charset", ["zlib", "hex", "uu", "idna", "unicode_escape"])
+def test_a_charset_that_is_none_of_text(tmp_path: Path, charset: str) -> None:
+    """Python has codecs of these names."""
+    path = tmp_path / "a.eml"
+    path.write_bytes(
+        b"From: a@b.org\nDate: x\nMessage-ID: <x>\nContent-Type: text/plain; charset=%s\n\n??uu$ \\x41\n"
+        % charset.encode()
+    )
+    assert text_of(read(str(path))[1]).endswith("??uu$ \\x41\n\n")
+
+
 def test_an_mbox(tmp_path: Path) -> None:
     quoted = message("Two", "x\n\nFrom nowhere it came\n>From here it went").as_bytes()
     box = b"From a@b.org Mon May  4 10:00:00 2026\n" + bytes(message("One"))
