@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-train test-long bench torture lint docs picture clean
+.PHONY: demo test test-train test-long bench torture fuzz lint docs picture clean
 
 demo: $(VENV)/.installed  ## Ask a question about the book that ships.
 	$(BIN)/memread ask examples/alice.epub "Who stole the tarts?"
@@ -22,6 +22,10 @@ bench: $(VENV)/.installed-test  ## How fast memread reads, as ratios (docs/PERFO
 
 torture: $(VENV)/.installed-test  ## Some hundred readings killed at any moment and gone on with (at most 45 minutes).
 	$(BIN)/python -m tests.torture
+
+fuzz: $(VENV)/.installed-test  ## Readers, segmenter and journal against changed bytes (at most 30 minutes; Linux); FUZZ="--help" for more.
+	$(BIN)/python -m pip install --quiet --group fuzz
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -1,0 +1,1 @@
+"""What meets strangers' bytes, fuzzed: readers, segmenter, journal, model files (`make fuzz`)."""

@@ -1,0 +1,28 @@
+"""What fuzzing found, kept: every file here is run through its target by the tests (tests/fuzz/test_fuzz.py).
+
+`TARGET/HASH` is an input, `TARGET/HASH.txt` what it did when it was found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from tests.fuzz.bounds import Finding
+
+FOLDER = Path(__file__).parent
+
+
+def kept(target: str) -> list[Path]:
+    """The inputs of a target."""
+    return sorted(path for path in (FOLDER / target).glob("*") if path.suffix != ".txt")
+
+
+def keep(target: str, data: bytes, found: Finding) -> Path:
+    """Write it down, unless the same fault is there already; the shorter input is kept."""
+    path = FOLDER / target / hashlib.sha256(found.key.encode()).hexdigest()[:12]
+    path.parent.mkdir(exist_ok=True)
+    if not path.exists() or len(data) < path.stat().st_size:
+        path.write_bytes(data)
+        path.with_suffix(".txt").write_text(f"{found.key}\n\n{found.trace[-4000:]}", encoding="utf-8")
+    return path
