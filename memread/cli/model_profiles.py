@@ -27,6 +27,7 @@ def profiles(
     from memread import profile, registry
     from memread.text import one_line, printable
     from memread.views.json import write
+    from memread.views.words import plural
 
     own = configuration.profiles_dir()
     if name is not None:
@@ -60,7 +61,7 @@ def profiles(
         facts = [
             f"{size / 1e9:,.1f} GB to download, {each.memory_need / 1e9:,.1f} GB of memory" if size else "",
             weights.licence,
-            f"{len(weights.unverified)} things not verified" if weights.unverified else "",
+            f"{plural(len(weights.unverified), 'thing')} not verified" if weights.unverified else "",
             "your own" if each.name in mine else "",
         ]
         typer.echo(one_line(each.name))

@@ -47,7 +47,7 @@ def host(url: str) -> str:
 def plain(url: str) -> str:
     """An address without user, password, query and fragment."""
     parts = urlsplit(url)
-    return one_line(f"{parts.scheme}://{host(url)}{parts.path}", 300)
+    return one_line(f"{parts.scheme}://{host(url) if parts.netloc else ''}{parts.path}", 300)
 
 
 def of_exception(error: Exception, url: str) -> Transient | Fatal:
