@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memread.cli.errors import complain, note
+from memread.cli.inputs import opened
 from memread.cli.options import ModelOption, ProfileOption, SegmentOption
 from memread.cli.preparing import Preparing
 from memread.errors import ConfigError, UsageError
@@ -110,14 +111,12 @@ def _tokens(files: list[str], config: Config, found: InstalledModel) -> int:
     """Tokens of the documents, as `memread stat` counts them."""
     from memread.cli.stat import tokenizer_of
     from memread.compose import chosen_profile
-    from memread.ingest import open_documents, read_all, resolve
+    from memread.ingest import resolve
     from memread.segment import segments
     from memread.types import Segment
 
     with ExitStack() as stack:
-        documents, _ = open_documents(resolve(files, question_given=True).inputs)
-        for document in documents:
-            stack.callback(document.close)
+        _, parts = stack.enter_context(opened(resolve(files, question_given=True), config.limits))
         tokenizer = tokenizer_of(found, stack)
-        cut = segments(read_all(documents), tokenizer, chosen_profile(config, found).budget.segment)
+        cut = segments(parts, tokenizer, chosen_profile(config, found).budget.segment)
         return sum(part.info.tokens for part in cut if isinstance(part, Segment))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from memread.cli.errors import note
 from memread.errors import UsageError
 
 if TYPE_CHECKING:
-    from memread.ingest import Resolved
+    from memread.ingest import Resolved, Selection
+    from memread.protocols import Document
+    from memread.types import Limits, Passage, Skipped
 
 
 class Command(TyperCommand):
@@ -68,3 +73,25 @@ def gather(arguments: Sequence[str], *, question_given: bool, null: bool, no_ign
         if not listed and not (arguments and question_given):
             raise UsageError("the list of files on standard input is empty")
     return resolve(arguments, question_given=question_given, listed=listed, gitignore=not no_ignore)
+
+
+@contextmanager
+def opened(
+    resolved: Resolved, limits: Limits, *, selection: Selection | None = None, password: str | None = None
+) -> Iterator[tuple[Sequence[Document], Iterator[Passage | Skipped]]]:
+    """The documents, open, and all that is in them and was left out; what is to be said of them is said.
+
+    Raises what open_documents() does, and iterating what reading does.
+    """
+    from memread.ingest import open_documents, read_all
+    from memread.text import one_line
+
+    for notice in resolved.notices:
+        note(f"memread: {one_line(notice, 400)}")
+    with ExitStack() as stack:
+        documents, left_out = open_documents(
+            resolved.inputs, password=password, selection=selection, limits=limits
+        )
+        for document in documents:
+            stack.callback(document.close)
+        yield documents, chain(resolved.left_out, left_out, read_all(documents))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memread.cli.errors import note
-from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather
+from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather, opened
 from memread.cli.options import ModelOption, PasswordOption, ProfileOption, SegmentOption
 from memread.errors import JournalError
 
@@ -44,10 +42,10 @@ def stat(
     from memread import config as configuration
     from memread import registry
     from memread.compose import chosen_profile, connected, served_profile
-    from memread.ingest import open_documents, read_all, select_part
+    from memread.ingest import select_part
     from memread.segment import segments
     from memread.text import one_line
-    from memread.types import Segment
+    from memread.types import Segment, Skipped
     from memread.views import scans
     from memread.views.json import write
     from memread.views.words import duration
@@ -55,14 +53,10 @@ def stat(
     config = configuration.load({"model": model, "profile": profile, "budget.segment": segment})
     with ExitStack() as stack:
         resolved = gather(files or (), question_given=True, null=null, no_ignore=no_ignore)
-        for notice in resolved.notices:
-            note(f"memread: {one_line(notice, 400)}")
         selection = select_part(pages, chapters, lines)
-        documents, left_out = open_documents(
-            resolved.inputs, password=password, selection=selection, limits=config.limits
+        documents, parts = stack.enter_context(
+            opened(resolved, config.limits, selection=selection, password=password)
         )
-        for document in documents:
-            stack.callback(document.close)
         found: InstalledModel | None = None
         if config.url is not None:
             connection = stack.enter_context(connected(config))
@@ -72,8 +66,8 @@ def stat(
             found = registry.find(config.model, config.model_folders)
             name, chosen, tokenizer = found.name, chosen_profile(config, found), tokenizer_of(found, stack)
         tokens = characters = count = 0
-        skipped = list(chain(resolved.left_out, left_out))
-        for part in segments(read_all(documents), tokenizer, chosen.budget.segment):
+        skipped: list[Skipped] = []
+        for part in segments(parts, tokenizer, chosen.budget.segment):
             if isinstance(part, Segment):
                 tokens += part.info.tokens
                 characters += len(part.text)
@@ -101,12 +95,12 @@ def stat(
         )
         return
     for info in infos:
-        parts = [_FORMATS.get(info.format, info.format)]
-        parts += [f"{info.pages} pages"] if info.pages else []
-        parts += [f"{info.chapters} chapters"] if info.chapters else []
-        parts += [f"{info.size:,} bytes"] if info.size is not None else []
-        parts += [f"only {info.part}"] if info.part else []
-        typer.echo(f"{one_line(info.name)}: {' · '.join(parts)}")
+        facts = [_FORMATS.get(info.format, info.format)]
+        facts += [f"{info.pages} pages"] if info.pages else []
+        facts += [f"{info.chapters} chapters"] if info.chapters else []
+        facts += [f"{info.size:,} bytes"] if info.size is not None else []
+        facts += [f"only {info.part}"] if info.part else []
+        typer.echo(f"{one_line(info.name)}: {' · '.join(facts)}")
         if info.title or info.author:
             typer.echo(f"  {one_line(' — '.join(part for part in (info.title, info.author) if part))}")
     typer.echo(

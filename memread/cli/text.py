@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from itertools import chain
 from typing import Annotated
 
 import typer
 
 from memread.cli.errors import note
-from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather
+from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather, opened
 from memread.cli.options import PasswordOption
 from memread.errors import UsageError
 
@@ -41,7 +40,7 @@ def text(
     import msgspec
 
     from memread import config
-    from memread.ingest import numbered, open_documents, read_all, select_part
+    from memread.ingest import numbered, select_part
     from memread.text import one_line, printable
     from memread.types import Passage, Skipped
     from memread.views import scans
@@ -53,20 +52,16 @@ def text(
     safe = printable if out.isatty() else str
     with ExitStack() as stack:
         resolved = gather(files or (), question_given=True, null=null, no_ignore=no_ignore)
-        for notice in resolved.notices:
-            note(f"memread: {one_line(notice, 400)}")
         selection = select_part(pages, chapters, lines)
-        documents, left_out = open_documents(
-            resolved.inputs, password=password, selection=selection, limits=config.load().limits
+        documents, parts = stack.enter_context(
+            opened(resolved, config.load().limits, selection=selection, password=password)
         )
-        for document in documents:
-            stack.callback(document.close)
         several = len(documents) > 1
         before = ""
         seen = 0
         last = "\n"
         without: list[Skipped] = []
-        for number, part in numbered(chain(resolved.left_out, left_out, read_all(documents))):
+        for number, part in numbered(parts):
             place = part.locator
             name = documents[place.document].info.name if several and place.document >= 0 else ""
             where = " · ".join(each for each in (name, place.label()) if each)
