@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import BinaryIO, Final, cast
 
-from memread.errors import NoTextLayer
+from memread.errors import EmptyInput, NoTextLayer
 from memread.ingest.contents import Target, read_contents
 from memread.ingest.flow import Flow
 from memread.ingest.markup import decode, parse_xhtml
@@ -66,7 +66,7 @@ class EpubReading:
         )
 
     def passages(self) -> Iterator[Passage | Skipped]:
-        """Raises NoTextLayer after a book that has no text at all, DamagedDocument if none can be read."""
+        """After a book without any text raises NoTextLayer (pictures), DamagedDocument, EmptyInput."""
         return held_back(self.units())
 
     def units(self, start: Begun | None = None) -> Iterator[Passage | Skipped | Begun]:
@@ -98,7 +98,9 @@ class EpubReading:
                 place = self._through(place, path)
             done += size
         if not written:
-            if failed and failed != _PICTURES:
+            if not failed:
+                raise EmptyInput(f"{self._name}: there is no text in its chapters")
+            if failed != _PICTURES:
                 raise damaged(self._name, f"none of its chapters can be read ({failed})")
             raise NoTextLayer(
                 f"{self._name}: a book of pictures, without text",

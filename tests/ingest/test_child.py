@@ -226,16 +226,6 @@ def one_page(path: Path, content: str) -> str:
     return str(path)
 
 
-def test_a_page_that_does_not_end_is_lost_alone(tmp_path: Path) -> None:
-    # Some kilobytes, compressed; pypdf's time is quadratic in them.
-    path = one_page(tmp_path / "a.pdf", "BT /F1 12 Tf " + "(x) Tj " * 900_000 + "ET")
-    parts = read(path, seconds=3)
-    assert text_of(parts) == "one\n\nthree\n\n"
-    assert [(part.locator.page_number, part.reason) for part in skipped(parts)] == [
-        (2, "it took more than 3 s: ingest.page_seconds")
-    ]
-
-
 def test_a_document_that_does_not_open_is_stopped(tmp_path: Path) -> None:
     with pytest.raises(DamagedDocument, match=r"a\.pdf: it took more than 0\.001 s"):
         read(write_pdf(tmp_path / "a.pdf", ["one"]), seconds=0.001)
