@@ -48,6 +48,7 @@ def limit_memory(most: int) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no file of a private text
 
 
 def limit_time(seconds: float) -> None:
