@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -54,6 +55,9 @@ _ROOT_TRIES: Final = 10_000
 """Objects that are looked at to find the root of a damaged file."""
 _XREFS: Final = 2_000_000
 """Entries of a compressed table of objects."""
+_MENDED: Final = 256 << 20
+"""Bytes of a file whose missing end is made up for, since that takes memory for it all."""
+_CATALOG: Final = re.compile(rb"(\d{1,10})\s{1,9}(\d{1,5})\s{1,9}obj\b[^>]{0,999}?/Type\s{0,9}/Catalog\b")
 _FAILED = "reading this page failed"
 _BROKEN = "Open it in a viewer and print it to a new PDF, or get it again."
 _UNTEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
@@ -75,6 +79,7 @@ class PdfReading:
         extracted. Raises PasswordNeeded, DrmProtected, DamagedDocument, OSError; UsageError for no pages."""
         self._name, self._index, self._password = name, index, password
         self._file = file
+        self._cut_off = False
         self._reader = self._open()
         try:
             self._count = len(self._reader.pages)
@@ -98,7 +103,7 @@ class PdfReading:
             author=author,
             pages=self._count,
             chapters=len(self._chapters) or None,
-            size=os.fstat(self._file.fileno()).st_size,
+            size=os.fstat(file.fileno()).st_size,
         )
 
     def passages(self) -> Iterator[Passage | Skipped]:
@@ -125,6 +130,10 @@ class PdfReading:
                 raise DamagedDocument(f"{self._name}: none of its pages can be read ({failed})", _BROKEN)
             raise NoTextLayer(f"{self._name}: {_all(len(self._numbers))} text layer, only pictures", _OCR)
 
+        if self._cut_off:
+            place = Locator(document=self._index)
+            yield Skipped(place, "the end of the file is missing, and maybe pages of it")
+
     def _page(self, number: int, place: Locator, done: int) -> Passage | Skipped:
         try:
             if self._full or (done > 1 and done % self._renew == 1):
@@ -145,11 +154,15 @@ class PdfReading:
             return Skipped(place, f"{_FAILED} ({_line(why(error))})")
 
     def _open(self) -> PdfReader:
+        overwrite_configuration(**CAPS)
         try:
-            self._file.seek(0)
-            overwrite_configuration(**CAPS)
+            source = self._file
+            if self._cut_off:
+                self._file.seek(0)
+                source = io.BytesIO(_with_an_end(self._file.read()))
+            source.seek(0)
             reader = PdfReader(
-                self._file, root_object_recovery_limit=_ROOT_TRIES, xref_stream_maximum_entries=_XREFS
+                source, root_object_recovery_limit=_ROOT_TRIES, xref_stream_maximum_entries=_XREFS
             )
             encryption = reader.trailer.get("/Encrypt")
         except NotImplementedError as error:
@@ -157,10 +170,19 @@ class PdfReading:
         except (OSError, InputError):
             raise
         except Exception as error:
-            raise self._damaged(error) from error
+            if self._cut_off or not self._lacks_end():
+                raise self._damaged(error) from error
+            self._cut_off = True
+            return self._open()
         if encryption is not None:
             self._unlock(reader)
         return reader
+
+    def _lacks_end(self) -> bool:
+        """As of a download that broke off."""
+        size = self._file.seek(0, os.SEEK_END)
+        self._file.seek(max(0, size - 1024))
+        return size <= _MENDED and b"%%EOF" not in self._file.read()
 
     def _unlock(self, reader: PdfReader) -> None:
         """The empty password first: many files are only locked against printing."""
@@ -253,6 +275,15 @@ class PdfReading:
             return (_line(data.title or ""), _line(data.author or "")) if data else ("", "")
         except Exception:  # an unreadable title stops nobody from reading
             return "", ""
+
+
+def _with_an_end(data: bytes) -> bytes:
+    """A file whose end is missing, with one that has pypdf look for its objects itself."""
+    trailer = b""
+    if b"trailer" not in data[-2048:] and b"/Encrypt" not in data:
+        for found in _CATALOG.finditer(data):
+            trailer = b"\ntrailer\n<< /Root %s %s R >>" % found.groups()
+    return data + trailer + b"\nstartxref\n0\n%%EOF\n"
 
 
 def _clean(text: str) -> str:

@@ -355,7 +355,7 @@ FILES: Mapping[str, Callable[[], bytes]] = {
     "stream-bomb.pdf": lambda: twice_squeezed(b" " * (100 * MIB)),
     "operators.pdf": lambda: three_pages(b"BT /F1 12 Tf " + b"(x) Tj " * 900_000 + b"ET"),
     "no-end.pdf": lambda: pdf_bytes(["one", "two"])[:-6],
-    "half.pdf": lambda: pdf_bytes(["one", "two"])[:500],
+    "cut-off.pdf": lambda: pdf_bytes([f"page {n}" for n in range(9)])[:2100],
     "wrong-objects.pdf": lambda: three_pages(Resources=NumberObject(1), Contents=NumberObject(1)),
     "garbled.pdf": garbled,
     "encrypted.pdf": locked,
