@@ -232,10 +232,10 @@ def test_a_document_that_does_not_open_is_stopped(tmp_path: Path) -> None:
 
 
 def test_waiting_for_the_parent_takes_no_time(tmp_path: Path) -> None:
-    document = ChildDocument("pdf", long_pdf(tmp_path), "a.pdf", limits=Limits(seconds=3))
+    document = ChildDocument("pdf", long_pdf(tmp_path), "a.pdf", limits=Limits(seconds=5))
     passages = document.passages()
     next(passages)
-    time.sleep(3.5)
+    time.sleep(5.5)
     assert len([part for part in passages if isinstance(part, Passage)]) == 199
 
 
