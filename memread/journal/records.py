@@ -205,8 +205,8 @@ def load(database: Database, n: int) -> tuple[Record, ...]:
     if not found:
         raise JournalError("the run was removed from the journal by another process")
     run_id, identity, count, head, steps = found[0]
-    if not isinstance(identity, bytes):
-        raise damaged(run_id, "its identity is not as it was written")
+    if not isinstance(identity, bytes) or not isinstance(run_id, str):
+        raise damaged(str(run_id), "its identity is not as it was written")
     records: list[Record] = []
     previous, due = genesis(run_id, identity), 0
     for row in database.rows(f"SELECT {COLUMNS} FROM records WHERE run = ? ORDER BY seq", (n,)):
