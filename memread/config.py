@@ -414,7 +414,7 @@ def _from_file(path: Path, required: bool) -> dict[str, tuple[Any, str]]:
     """What `config.toml` sets; relative paths start at its folder."""
     try:
         content = msgspec.toml.decode(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         if required:
             raise ConfigError(f"{path}: there is no such file", f"{FILE_VARIABLE} names it") from error
         return {}

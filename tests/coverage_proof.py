@@ -2,8 +2,8 @@
 
 Nothing of memread is used: SQLite, pypdf, a zip archive, SHA-256, llama.cpp's own tokenizer, and the format
 of the journal as docs/RELIABILITY.md describes it. The journal holds the digest of every segment; so the
-segments are found in the text by hashing on from where the last one ended. What is read must be the text, from
-its beginning, without a gap.
+segments are found in the text by hashing on from where the last one ended. What is read must be the text,
+from its beginning, without a gap.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _HASH_CHUNK = 1 << 22
 def weights_digest(path: Path, cache: Path | None = None) -> str:
     """The hash of a model's files, "sha256:…"; of a split model, of its files' digests.
 
-    cache: a file that remembers digests by path, size, time and inode, since gigabytes take seconds. Where
+    cache: a file that remembers digests by path, size, times and inode, since gigabytes take seconds. Where
     it cannot be read or written, nothing is lost but time. Raises ModelMissing.
     """
     return _of_all([file_digest(file, cache) for file in gguf.shards(path)])
@@ -60,7 +60,9 @@ def remember(path: Path, digest: str, cache: Path | None) -> None:
 
 def _key(path: Path) -> str:
     status = path.stat()
-    return f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
+    # The time of the last change of anything too: a file that is overwritten may get its old time back.
+    times = f"{status.st_mtime_ns}|{status.st_ctime_ns}"
+    return f"{path.resolve()}|{status.st_size}|{times}|{status.st_ino}"
 
 
 def _sha256(path: Path) -> str:
