@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from tests.fuzz.bounds import Finding
 
 FOLDER = Path(__file__).parent
+_MACHINE = re.compile(r'File "[^"]*/(?=(?:memread|tests|site-packages|python3\.\d+)/)')
+"""Where things are on the machine that found it."""
 
 
 def kept(target: str) -> list[Path]:
@@ -24,5 +27,6 @@ def keep(target: str, data: bytes, found: Finding) -> Path:
     path.parent.mkdir(exist_ok=True)
     if not path.exists() or len(data) < path.stat().st_size:
         path.write_bytes(data)
-        path.with_suffix(".txt").write_text(f"{found.key}\n\n{found.trace[-4000:]}", encoding="utf-8")
+        trace = _MACHINE.sub('File "', found.trace[-4000:])
+        path.with_suffix(".txt").write_text(f"{found.key}\n\n{trace}", encoding="utf-8")
     return path
