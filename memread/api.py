@@ -55,7 +55,7 @@ class OpenReading:
     def __enter__(self) -> OpenReading:
         """Raises InputError, UsageError, ModelError, QuestionTooLong, OutOfMemory, JournalError."""
         from memread.journal import Journal
-        from memread.reading import Reading
+        from memread.sidebyside import reading_for
 
         options = self._options
         with ExitStack() as stack:
@@ -71,7 +71,7 @@ class OpenReading:
             journal: Journal | None = None
             if options.record:
                 journal = stack.enter_context(Journal.open(self._config.journal_path))
-            self._reading = Reading(task, engine, journal, fresh=options.fresh)
+            self._reading = reading_for(task, engine, journal, fresh=options.fresh)
             self._stack = stack.pop_all()
         return self
 
@@ -87,7 +87,10 @@ class OpenReading:
         return (event for number, event in self.numbered() if number == 0)
 
     def numbered(self) -> Iterator[tuple[int, Event]]:
-        """Every event of every question, each with the number of its question, from 0."""
+        """Every event of every question, each with the number of its question, from 0.
+
+        With lanes those of the parts too, from 1; 0 is then what they are merged in.
+        """
         if self._reading is None:
             raise RuntimeError("a reading is iterated inside its `with` block")
         if self._events is None:
@@ -95,6 +98,11 @@ class OpenReading:
         for number, event in self._events:
             self._last[number] = event
             yield number, event
+
+    @property
+    def lanes(self) -> int:
+        """How many parts of the text are read side by side, at most."""
+        return self._config.lanes
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -118,7 +126,7 @@ class OpenReading:
             for _ in self.numbered():
                 pass
         found: list[Answer] = []
-        for number in sorted(self._last):
+        for number in range(min(len(self._last), len(self._questions) or 1)):
             event = self._last[number]
             if isinstance(event, Failed):
                 raise by_name(event.error, event.message, event.hint)
@@ -148,6 +156,7 @@ def read(
     gitignore: bool = True,
     record: bool = False,
     fresh: bool = False,
+    lanes: int | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> OpenReading:
     """A reading of `documents`, to be entered with `with` and iterated; see OpenReading.
@@ -158,6 +167,7 @@ def read(
     password: of an encrypted PDF. gitignore: folders leave out what .gitignore says.
     record: keep the reading in the journal; an unfinished one with the same documents, question and settings
     is then gone on with, unless `fresh`.
+    lanes: so many parts of the text are read side by side, and their memories merged; with one question only.
     settings: any others by name, as `memread config` lists them: {"budget.segment": 4000}. Tokens, all
     budgets. What is not given comes from MEMREAD_* variables, config.toml, and the profile.
 
@@ -166,6 +176,8 @@ def read(
     from memread.ingest import resolve, select_part
 
     given = {**(settings or {}), "model": _name(model), "profile": _name(profile)}
+    if lanes is not None:
+        given["lanes"] = lanes
     names = [documents] if isinstance(documents, str | os.PathLike) else documents
     questions = [question] if isinstance(question, str) else list(question or ())
     if not all(each.strip() for each in questions):
@@ -190,6 +202,7 @@ def ask(
     gitignore: bool = ...,
     record: bool = ...,
     fresh: bool = ...,
+    lanes: int | None = ...,
     settings: Mapping[str, object] | None = ...,
 ) -> Answer: ...
 @overload
@@ -206,6 +219,7 @@ def ask(
     gitignore: bool = ...,
     record: bool = ...,
     fresh: bool = ...,
+    lanes: int | None = ...,
     settings: Mapping[str, object] | None = ...,
 ) -> list[Answer]: ...
 def ask(
@@ -221,6 +235,7 @@ def ask(
     gitignore: bool = True,
     record: bool = False,
     fresh: bool = False,
+    lanes: int | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Answer | list[Answer]:
     """Read `documents` to their end and answer: an Answer, or for a list of questions a list of them.
@@ -239,6 +254,7 @@ def ask(
         gitignore=gitignore,
         record=record,
         fresh=fresh,
+        lanes=lanes,
         settings=settings,
     ) as reading:
         return reading.answer if question is None or isinstance(question, str) else reading.answers
@@ -255,17 +271,24 @@ def prepared(
     verbose: bool = False,
     say: Say = lambda text, share: None,
 ) -> Iterator[tuple[Task, Engine]]:
-    """What a Reading is made of: documents looked into, model loaded. questions: none, a summary."""
+    """What a Reading is made of: documents looked into, model loaded. questions: none, a summary.
+
+    Raises UsageError for lanes with several questions, and what opening and loading raise.
+    """
     from memread.compose import engine_for
     from memread.ingest import open_documents, read_all
 
+    if config.lanes > 1 and len(questions) > 1:
+        raise UsageError(
+            f"lanes are for one question, and there are {len(questions)}", "Leave out --lanes, or ask one."
+        )
     with ExitStack() as stack:
         documents, left_out = open_documents(
             resolved.inputs, password=password, selection=selection, limits=config.limits
         )
         for document in documents:
             stack.callback(document.close)
-        slots = min(len(questions), SLOTS) or 1
+        slots = config.lanes if config.lanes > 1 else min(len(questions), SLOTS) or 1
         ready = stack.enter_context(
             engine_for(config, *questions, slots=slots, verbose=verbose, apart=config.worker, say=say)
         )
@@ -278,6 +301,7 @@ def prepared(
             profile=ready.profile,
             summary=not questions,
             notices=(*resolved.notices, *ready.notices),
+            lanes=config.lanes,
         )
         yield task, ready.engine
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ from memread.errors import JournalError
 from memread.events import Answered, Event, EvidenceFound, Failed, MemoryUpdated, Notice, RunStarted
 from memread.evidence import Tracer
 from memread.journal import Identity, Journal, Recording
+from memread.lanes import VERSION as LANES_VERSION
 from memread.loop import Progress
 from memread.profile import Profile
 from memread.segment import VERSION as SEGMENTER_VERSION
@@ -34,6 +35,8 @@ class Task(msgspec.Struct, frozen=True):
     summary: bool = False
     """No question was asked: the only one is the profile's request for a summary."""
     notices: tuple[str, ...] = ()
+    lanes: int = 1
+    """Parts of the text to be read side by side, at most; more than 1 only with one question."""
 
 
 def input_name(info: DocumentInfo) -> str:
@@ -43,13 +46,17 @@ def input_name(info: DocumentInfo) -> str:
 
 
 class Asking:
-    """A question, where its reading stands, and its recording. For the thread that opened the journal."""
+    """A question, where its reading stands, and its recording. For the thread that opened the journal.
+
+    With lanes there is one question, and `number` is the lane's, from 1: each reads a part of the text for
+    it. 0 is what they are merged in.
+    """
 
     def __init__(
         self, number: int, task: Task, engine: EngineInfo, journal: Journal | None, *, fresh: bool
     ) -> None:
         """Finds the unfinished run to go on with, or begins one. See Reading."""
-        self.number, self.question = number, task.questions[number]
+        self.number, self.question = number, task.questions[0 if task.lanes > 1 else number]
         self.progress = Progress(task.profile.wording.initial_memory)
         self.notices: list[str] = []
         self.passed: list[Skipped] = []
@@ -57,6 +64,8 @@ class Asking:
         self.over = False
         self.texts: dict[int, Segment] = {}
         """Segments handed to the engine whose memory has not come back yet: what evidence is found in."""
+        self.noted: dict[int, tuple[Claim, ...]] = {}
+        """Of those that are memories of a part: the claims of that memory."""
         self._task, self._engine = task, engine
         self._recording: Recording | None = None
         self._digests: list[tuple[str, Progress]] = []
@@ -80,6 +89,14 @@ class Asking:
         """How many segments its run has, which need not be read again while the text is the same."""
         return len(self._digests)
 
+    def agrees(self, digests: Sequence[str]) -> int:
+        """How many of the first segments with these digests are recorded."""
+        pairs = zip(self._digests, digests, strict=False)
+        return next(
+            (at for at, ((mine, _), other) in enumerate(pairs) if mine != other),
+            min(len(self._digests), len(digests)),
+        )
+
     def passes(self, segment: Segment, skipped: list[Skipped]) -> bool:
         """Go on to after `segment`, if it is the next of those recorded. skipped: what was before it."""
         at = self.progress.segments
@@ -96,19 +113,24 @@ class Asking:
             self._tracer.update(segment, self.progress.memory)
         return True
 
-    def fork(self) -> None:
+    def fork(self, *, say: bool = True) -> None:
         """The text goes on differently from what was recorded.
 
         The state after k segments follows from these alone, so the reading goes on from there, as a run of
-        its own: the one that read the text as it was stays as it is.
+        its own: the one that read the text as it was stays as it is. say: with a notice.
         """
         if self._recording is None:
             return
         k = self.progress.segments
-        self.notices.append(
-            f"The text has changed since run {self._recording.run_id}: "
-            + (f"its first {k} segments are the same and are not read again." if k else "it is read afresh.")
-        )
+        if say:
+            self.notices.append(
+                f"The text has changed since run {self._recording.run_id}: "
+                + (
+                    f"its first {k} segments are the same and are not read again."
+                    if k
+                    else "it is read afresh."
+                )
+            )
         try:
             self._recording = self._recording.fork(k, self._run_started())
         except JournalError as error:
@@ -133,7 +155,12 @@ class Asking:
             event = Answered(msgspec.structs.replace(event.answer, evidence=evidence))
         yield event
         if isinstance(event, MemoryUpdated):
-            claims = self._tracer.update(self.texts.pop(event.segment.index), event.memory)
+            segment = self.texts.pop(event.segment.index)
+            noted = self.noted.pop(event.segment.index, None)
+            if noted is None:
+                claims = self._tracer.update(segment, event.memory)
+            else:
+                claims = self._tracer.merge(segment, event.memory, noted)
             if claims:
                 yield EvidenceFound(event.segment.index, claims)
 
@@ -143,7 +170,7 @@ class Asking:
         if self._recording is not None:
             try:
                 self._recording.record(event)
-                if isinstance(event, Answered):
+                if isinstance(event, Answered) and not (self._task.lanes > 1 and self.number):
                     self._recording.finish("done" if event.answer.coverage.complete else "partial")
                 elif isinstance(event, Failed):
                     self._recording.finish("failed")
@@ -151,6 +178,18 @@ class Asking:
                 self._lose(error)
                 yield Notice(self.notices.pop())
         yield event
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """Of the memory as it is now."""
+        return self._tracer.claims
+
+    def finish(self, complete: bool) -> None:
+        """End the run of a lane: once what it was merged in has ended, and not before, or a reading that is
+        gone on with would not find it. complete: as that was."""
+        if self._recording is not None:
+            with contextlib.suppress(JournalError):  # it is then a run that can be gone on with
+                self._recording.finish("done" if complete else "partial")
 
     def close(self) -> None:
         """Let go of the run. If it is not finished, it can be resumed."""
@@ -199,18 +238,24 @@ class Asking:
             resumed=self.progress.segments,
             memory=self.progress.memory,
             summary=task.summary,
+            lanes=task.lanes,
+            lane=self.number if task.lanes > 1 else 0,
         )
 
     def _identity(self) -> Identity:
         task, info = self._task, self._engine
+        settings, versions = info.settings, {"segmenter": SEGMENTER_VERSION, "loop": LOOP_VERSION}
+        if task.lanes > 1:
+            settings = {**settings, "lanes": task.lanes, "lane": self.number}
+            versions["lanes"] = LANES_VERSION
         return Identity(
             inputs=task.inputs,
             question=self.question,
             profile=task.profile.digest,
             weights=info.digest,
             engine=info.build,
-            settings=info.settings,
+            settings=settings,
             budget=task.profile.budget,
             sampling=task.profile.sampling,
-            versions={"segmenter": SEGMENTER_VERSION, "loop": LOOP_VERSION},
+            versions=versions,
         )

@@ -242,6 +242,13 @@ SETTINGS: Final = (
         _whole(8, _MILLIONS),
     ),
     Setting(
+        "lanes",
+        1,
+        "1 to 64",
+        "Parts of a text read side by side, their memories then merged; for GPUs and servers.",
+        _whole(1, 64),
+    ),
+    Setting(
         "sampling.temperature",
         None,
         "0 to 100",
@@ -290,6 +297,7 @@ class Config(msgspec.Struct, frozen=True):
     segment: int | None
     memory: int | None
     answer: int | None
+    lanes: int
     temperature: float | None
     top_p: float | None
     seed: int | None
@@ -398,6 +406,7 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
         segment=values["budget.segment"],
         memory=values["budget.memory"],
         answer=values["budget.answer"],
+        lanes=values["lanes"],
         temperature=values["sampling.temperature"],
         top_p=values["sampling.top_p"],
         seed=values["sampling.seed"],

@@ -29,6 +29,10 @@ class RunStarted(msgspec.Struct, frozen=True, tag="run_started"):
     """The memory the reading starts from."""
     summary: bool = False
     """No question was asked: `question` is the profile's request for a summary."""
+    lanes: int = 1
+    """Parts of the text that are read side by side, at most."""
+    lane: int = 0
+    """Which of them this reading reads, from 1; 0: it merges what those came to, or there is one only."""
 
 
 class SegmentStarted(msgspec.Struct, frozen=True, tag="segment_started"):

@@ -4,7 +4,7 @@ For every segment one fresh, independent conversation of problem, memory and sec
 the memory. At the end one conversation of problem and memory alone; its reply is the answer. So the cost
 is linear in the length of the text, and the memory used is constant.
 
-`flow` yields requests, and is sent their replies; it yields events, and is sent None.
+`flow` yields requests, and is sent their replies; it yields events, and is sent None. `read` is half of it.
 """
 
 from __future__ import annotations
@@ -63,6 +63,18 @@ def flow(
     early: the answer then rests on what was read so far. The answer is "" when nothing was.
     """
     now = start or Progress(profile.wording.initial_memory)
+    yield from read(question, segments, profile, frame, now)
+    return (yield from _answer(question, profile, frame, now))
+
+
+def read(
+    question: str,
+    segments: Iterable[Segment | Skipped | Stopping],
+    profile: Profile,
+    frame: ChatFrame,
+    now: Progress,
+) -> Generator[Request | Event, Reply | None, None]:
+    """Read `segments` for `question`, and answer nothing: `now` is where it is in the end."""
     for item in segments:
         if isinstance(item, Skipped):
             now.skipped += 1
@@ -71,7 +83,19 @@ def flow(
             now.complete = False
             yield Stopping()
             break
-    return (yield from _answer(question, profile, frame, now))
+
+
+def coverage(now: Progress) -> Coverage:
+    """How much of the inputs has been read."""
+    return Coverage(
+        segments=now.segments,
+        tokens=now.tokens,
+        complete=now.complete,
+        fraction=now.fraction,
+        last=now.last,
+        skipped=now.skipped,
+        kept=now.kept,
+    )
 
 
 def _read(
@@ -138,16 +162,7 @@ def _answer(
             # A truncated answer is still an answer; one that is empty or loops is worth a second try.
             if reply.finish == "cancelled" or (text and reply.finish != "loop"):
                 break
-    coverage = Coverage(
-        segments=now.segments,
-        tokens=now.tokens,
-        complete=now.complete,
-        fraction=now.fraction,
-        last=now.last,
-        skipped=now.skipped,
-        kept=now.kept,
-    )
-    return Answer(text, boxed, raw, now.memory, coverage, now.counts)
+    return Answer(text, boxed, raw, now.memory, coverage(now), now.counts)
 
 
 def unbox(text: str) -> tuple[str, bool]:

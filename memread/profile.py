@@ -18,6 +18,8 @@ from memread.errors import ConfigError
 from memread.toml import line_of
 from memread.types import Budget, Sampling
 
+PART = "Notes on part {part} of the text:"
+PART_FIELDS = frozenset({"part"})
 UPDATE_FIELDS = frozenset({"prompt", "memory", "chunk"})
 ANSWER_FIELDS = frozenset({"prompt", "memory"})
 
@@ -42,6 +44,9 @@ class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "matter most in it."
     )
     """The problem when the user asks no question."""
+    part: str = PART
+    """What stands above the memory of a part, where parts are read side by side and their memories are then
+    read as sections. Field: {part}, such as "2 of 4, pp. 30–60"."""
 
 
 class WeightsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,7 +104,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def digest(self) -> str:
         """The identity of everything in the profile that can change a memory or an answer."""
         parts = msgspec.structs.replace(self, name="", description="", match=Match(), weights=Weights())
-        return "sha256:" + hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+        data: dict[str, dict[str, object]] = msgspec.to_builtins(parts)
+        if self.wording.part == PART:
+            del data["wording"]["part"]  # readings recorded before there was such a key can be gone on with
+        return "sha256:" + hashlib.sha256(msgspec.json.encode(data)).hexdigest()
 
     def matches(self, metadata: Mapping[str, object]) -> bool:
         """Whether a GGUF with this metadata is one the profile was made for."""
@@ -144,7 +152,7 @@ def loads(text: str, source: str) -> Profile:
 
 def _check(profile: Profile, wrong: Callable[..., ConfigError]) -> None:
     """What types alone do not say. Raises ConfigError."""
-    for name, expected in (("update", UPDATE_FIELDS), ("answer", ANSWER_FIELDS)):
+    for name, expected in (("update", UPDATE_FIELDS), ("answer", ANSWER_FIELDS), ("part", PART_FIELDS)):
         fault = _fault(getattr(profile.wording, name), expected)
         if fault:
             raise wrong(fault, "wording", name)

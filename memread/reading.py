@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 from memread.ahead import Ahead
 from memread.asking import Asking, Task
@@ -39,6 +39,7 @@ class Reading:
         self._phase = threading.Lock()
         self._answering: set[int] = set()
         self._text_seen = False
+        self._worker: threading.Thread | None = None
 
     def stop(self) -> None:
         """End the reading and answer from what was read; while it answers, end the answer."""
@@ -61,46 +62,66 @@ class Reading:
         The last event of every question is Answered or Failed; nothing a MemreadError is raised. Closing the
         iterator early leaves runs that the same call goes on with.
         """
-        worker: threading.Thread | None = None
         asked: list[Asking] = []
         try:
-            for number in range(len(self._task.questions)):
-                info = self._engine.info
-                asked.append(Asking(number, self._task, info, self._journal, fresh=self._fresh))
-            held = self._go_on(asked)
-            for each in asked:
-                yield from _recorded(each, each.started())
-                for skipped in each.passed:  # the journal knows those it has; the views start from nothing
-                    yield from _recorded(each, skipped)
-                notices = (*self._task.notices, *each.notices) if each.number == 0 else each.notices
-                yield from ((each.number, Notice(notice)) for notice in notices)
-            worker = threading.Thread(target=self._work, args=(asked, held), name="memread-engine")
-            worker.start()
-            while (item := self._next_event()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                number, event = item
-                yield from _recorded(asked[number], event)
+            yield from self._run(asked)
         except MemreadError as error:
             failed = Failed(type(error).__name__, error.message, error.hint, error.exit_code)
             for each in asked:
                 if not each.over:
-                    yield from _recorded(each, failed)
+                    yield from recorded(each, failed)
         finally:
             self._ahead.stop()
-            if worker is not None and worker.is_alive():
-                self._stopped.set()
-                self._engine.interrupt()
-                while worker.is_alive():  # it may have been between two requests, or wait for room
-                    with contextlib.suppress(queue.Empty):
-                        while True:
-                            self._events.get_nowait()
-                    worker.join(0.2)
-                    self._engine.interrupt()
+            self._end_worker()
             for each in asked:
                 each.close()
 
     # ── the caller's thread ──
+
+    def _run(self, asked: list[Asking]) -> Iterator[tuple[int, Event]]:
+        """All of it. asked: what is begun goes there, to be failed and closed."""
+        asked.extend(map(self._asking, range(len(self._task.questions))))
+        held = self._go_on(asked)
+        for each in asked:
+            yield from self._begun(each)
+        items = itertools.tee(self._items(held), len(asked))
+        flows = [self._flow(each, own) for each, own in zip(asked, items, strict=True)]
+        yield from self._driven(asked, flows)
+
+    def _asking(self, number: int) -> Asking:
+        return Asking(number, self._task, self._engine.info, self._journal, fresh=self._fresh)
+
+    def _begun(self, each: Asking) -> Iterator[tuple[int, Event]]:
+        """Its first events."""
+        yield from recorded(each, each.started())
+        for skipped in each.passed:  # the journal knows those it has; the views start from nothing
+            yield from recorded(each, skipped)
+        notices = (*self._task.notices, *each.notices) if each.number == 0 else each.notices
+        yield from ((each.number, Notice(notice)) for notice in notices)
+
+    def _driven(self, asked: Sequence[Asking], flows: Sequence[Flow]) -> Iterator[tuple[int, Event]]:
+        """The events of the flows, one of each of `asked`, while a thread drives them to their end."""
+        self._worker = threading.Thread(target=self._work, args=(asked, flows), name="memread-engine")
+        self._worker.start()
+        while (item := self._next_event()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            ticket, event = item
+            yield from recorded(asked[ticket], event)
+        self._worker.join()
+
+    def _end_worker(self) -> None:
+        worker = self._worker
+        if worker is None or not worker.is_alive():
+            return
+        self._stopped.set()
+        self._engine.interrupt()
+        while worker.is_alive():  # it may have been between two requests, or wait for room
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    self._events.get_nowait()
+            worker.join(0.2)
+            self._engine.interrupt()
 
     def _next_event(self) -> tuple[int, Event] | BaseException | None:
         while True:
@@ -140,22 +161,20 @@ class Reading:
 
     # ── the engine's thread ──
 
-    def _work(self, asked: list[Asking], held: list[Segment | Skipped]) -> None:
+    def _work(self, asked: Sequence[Asking], flows: Sequence[Flow]) -> None:
         try:
-            items = itertools.tee(self._items(held), len(asked))
-            flows = [self._flow(each, own) for each, own in zip(asked, items, strict=True)]
-            for number, event in drive(self._engine, flows, width=len(flows), abreast=len(flows) > 1):
-                self._note_phase(number, event)
+            for ticket, event in drive(self._engine, flows, width=len(flows), abreast=len(flows) > 1):
+                self._note_phase(asked[ticket].number, ticket, event)
                 if isinstance(event, Answered) and event.answer.coverage.complete and not self._text_seen:
                     raise EmptyInput("there is no text to read in what was given")
-                self._events.put((number, event))
+                self._events.put((ticket, event))
             self._events.put(None)
         except BaseException as error:  # raised again by the thread that takes the events
             self._events.put(error)
 
     def _flow(self, each: Asking, items: Iterator[Segment | Skipped | Stopping]) -> Flow:
         task = self._task
-        own = _noted(_from(items, each.progress.segments), each.texts)
+        own = noted(following(items, each.progress.segments), each.texts)
         return flow(each.question, own, task.profile, self._engine.frame, each.progress)
 
     def _items(self, held: list[Segment | Skipped]) -> Iterator[Segment | Skipped | Stopping]:
@@ -171,23 +190,23 @@ class Reading:
     def _note_text(self, item: Segment | Skipped) -> None:
         self._text_seen = self._text_seen or (isinstance(item, Segment) and not item.text.isspace())
 
-    def _note_phase(self, number: int, event: Event) -> None:
+    def _note_phase(self, number: int, ticket: int, event: Event) -> None:
         with self._phase:
             if isinstance(event, AnswerStarted):
                 self._answering.add(number)
             elif number in self._answering or not self._stopped.is_set():
                 return
             elif isinstance(event, Prefilled | Piece):  # `stop` came before this request was made
-                self._engine.stop(number, "cancelled")
+                self._engine.stop(ticket, "cancelled")
 
 
-def _recorded(each: Asking, event: Event) -> Iterator[tuple[int, Event]]:
+def recorded(each: Asking, event: Event) -> Iterator[tuple[int, Event]]:
     """The event, once it is on disk, and then the evidence for it."""
     for found in each.with_evidence(event):
         yield from ((each.number, stored) for stored in each.recorded(found))
 
 
-def _noted(
+def noted(
     items: Iterator[Segment | Skipped | Stopping], texts: dict[int, Segment]
 ) -> Iterator[Segment | Skipped | Stopping]:
     """The items, noted down before they are used."""
@@ -197,7 +216,7 @@ def _noted(
         yield item
 
 
-def _from(
+def following(
     items: Iterator[Segment | Skipped | Stopping], first: int
 ) -> Iterator[Segment | Skipped | Stopping]:
     """What there is from segment number `first` on; skipped parts belong to the segment after them."""

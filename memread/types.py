@@ -300,6 +300,8 @@ class Coverage(msgspec.Struct, frozen=True):
     skipped: int = 0
     kept: int = 0
     """Segments after which the old memory was kept because the replies were rejected."""
+    parts: tuple[Span, ...] = ()
+    """Where parts were read side by side: what was read of each, in the order of the text."""
 
 
 class Answer(msgspec.Struct, frozen=True):

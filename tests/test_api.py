@@ -53,6 +53,19 @@ def test_events_and_the_answer_after_them() -> None:
     assert sorted(numbers) == [0, 1]
 
 
+def test_lanes() -> None:
+    answer = memread.ask("book.txt", "how far?", lanes=2)
+    assert isinstance(answer, memread.Answer)
+    assert answer.coverage.complete and len(answer.coverage.parts) == 2
+    with memread.read("book.txt", "how far?", lanes=2) as reading:
+        assert reading.lanes == 2
+        ends = [(number, event.answer) for number, event in reading.numbered() if isinstance(event, Answered)]
+        assert [number for number, _ in ends][-1] == 0 and {number for number, _ in ends} == {0, 1, 2}
+        assert ends[-1][1].text == answer.text == reading.answer.text and reading.answers == [reading.answer]
+    with pytest.raises(UsageError, match="lanes are for one question"):
+        memread.ask("book.txt", ["how far?", "where?"], lanes=2)
+
+
 def test_stopping_answers_from_what_was_read() -> None:
     with memread.read("book.txt", "how far?") as reading:
         for event in reading:

@@ -116,6 +116,15 @@ def ask(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Of the drawing of tokens.", show_default=False)
     ] = None,
+    lanes: Annotated[
+        int | None,
+        typer.Option(
+            "--lanes",
+            metavar="N",
+            help="Read N parts side by side and merge their memories: for GPUs and servers. Quality changes.",
+            show_default=False,
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Of the CPU.", show_default=False)] = None,
     gpu_layers: LayersOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show llama.cpp's own log.")] = False,
@@ -129,7 +138,7 @@ def ask(
     from memread import config as configuration
     from memread.api import prepared
     from memread.ingest import select_part
-    from memread.reading import Reading
+    from memread.sidebyside import reading_for
     from memread.text import one_line
     from memread.views import choose_view
 
@@ -144,6 +153,7 @@ def ask(
             "budget.segment": segment,
             "budget.memory": memory,
             "budget.answer": answer,
+            "lanes": lanes,
             "sampling.temperature": temperature,
             "sampling.top_p": top_p,
             "sampling.seed": seed,
@@ -172,15 +182,16 @@ def ask(
             )
         )
         journal = _journal(config, stack)
-        reading = Reading(task, reader, journal, fresh=fresh)
+        reading = reading_for(task, reader, journal, fresh=fresh)
         view = choose_view(
             quiet=quiet,
             json=json,
             events=events,
             show_memory=show_memory,
             questions=len(task.questions),
+            lanes=task.lanes,
         )
-        ended = stack.enter_context(_Watched(reading, view)).run()
+        ended = stack.enter_context(_Watched(reading, view)).run()[: len(task.questions)]
     plain = not (json or events)
     show = (
         partial(show_evidence, documents=task.documents) if plain and config.evidence and not quiet else None
@@ -233,7 +244,7 @@ class _Watched:
             signal.signal(number, handler)
 
     def run(self) -> list[Event]:
-        """The last event of every question: Answered or Failed."""
+        """The last event of every question, and of every lane after it: Answered or Failed."""
         interrupts.check()
         last: dict[int, Event] = {}
         with self._view as view, closing(self._reading.numbered_events()) as events:

@@ -23,7 +23,9 @@ MethodsOption = Annotated[
 ]
 SweepOption = Annotated[
     list[str] | None,
-    typer.Option("--sweep", help="memory=128,256 or segment=… or answer=…; repeatable.", show_default=False),
+    typer.Option(
+        "--sweep", help="memory=128,256, segment=…, answer=… or lanes=1,4; repeatable.", show_default=False
+    ),
 ]
 SamplesOption = Annotated[int, typer.Option("--samples", "-n", help="Items for each task and length.")]
 LengthsOption = Annotated[

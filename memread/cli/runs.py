@@ -49,7 +49,8 @@ def runs(
             f"{row.run_id}  {row.created[:16].replace('T', ' ')}  {state:<11}  "
             f"{plural(row.steps, 'segment')}, {row.tokens:,} tokens  {names}"
         )
-        typer.echo(f"          {one_line(row.question, 100)}")
+        lane = f"lane {row.lane} of {row.lanes}: " if row.lane else ""
+        typer.echo(f"          {lane}{one_line(row.question, 100)}")
         if row.answer:
             typer.echo(f"          → {one_line(row.answer, 100)}")
 

@@ -17,11 +17,13 @@ from memread.asking import LOOP_VERSION
 from memread.errors import UsageError
 from memread.eval.item import Item
 from memread.eval.methods import VERSION, Method, Setup
+from memread.lanes import VERSION as LANES_VERSION
 from memread.profile import Profile
 from memread.segment import VERSION as SEGMENTER_VERSION
 from memread.types import EngineInfo
 
-_SWEPT = ("segment", "memory", "answer")
+_SWEPT = {"segment": 16, "memory": 16, "answer": 16, "lanes": 1}
+"""What can be swept, and the least it can be."""
 _UNNAMED_SETTINGS = ("slots", "threads")
 """Of the engine: recorded in every line, but no reason to measure again."""
 
@@ -34,6 +36,7 @@ class Arm(msgspec.Struct, frozen=True):
     """With the sweep's values in its budget, not yet fitted to a question."""
     variant: str = ""
     """Such as "memory=128" or "segment=500,memory=128"; "" without a sweep."""
+    lanes: int = 1
 
     @property
     def name(self) -> str:
@@ -52,22 +55,26 @@ def swept(sweeps: Sequence[str]) -> list[dict[str, int]]:
             numbers = [int(value) for value in values.split(",")]
         except ValueError:
             raise UsageError(f"--sweep {sweep}: not a list of numbers") from None
-        if min(numbers) < 16:
-            raise UsageError(f"--sweep {sweep}: must be 16 or more")
+        if min(numbers) < _SWEPT[name]:
+            raise UsageError(f"--sweep {sweep}: must be {_SWEPT[name]} or more")
         choices.append([(name, number) for number in dict.fromkeys(numbers)])
     return [dict(combination) for combination in itertools.product(*choices)]
 
 
 def arms(methods: Sequence[Method], profile: Profile, sweeps: Sequence[str] = ()) -> list[Arm]:
-    """Every method with every combination. Raises UsageError."""
-    found = []
+    """Every method with every combination; only memread has lanes. Raises UsageError."""
+    found: dict[str, Arm] = {}
     for method in methods:
         for values in swept(sweeps):
-            budget = msgspec.structs.replace(profile.budget, **values)
+            if method.name != "memread":
+                values.pop("lanes", None)
             variant = ",".join(f"{name}={value}" for name, value in values.items())
+            lanes = values.pop("lanes", 1)
+            budget = msgspec.structs.replace(profile.budget, **values)
             own = msgspec.structs.replace(profile, budget=budget, fit=profile.fit and "segment" not in values)
-            found.append(Arm(method, own, variant))
-    return found
+            arm = Arm(method, own, variant, lanes)
+            found[arm.name] = arm
+    return list(found.values())
 
 
 def settings(arm: Arm, setup: Setup, info: EngineInfo) -> dict[str, Any]:
@@ -81,6 +88,8 @@ def settings(arm: Arm, setup: Setup, info: EngineInfo) -> dict[str, Any]:
         "retry": msgspec.to_builtins(profile.retry),
         "engine": {**info.settings, "context": info.context},
     }
+    if setup.lanes > 1:
+        found["lanes"] = [setup.lanes, LANES_VERSION]
     if arm.method.name != "memread":
         found["wording"] = setup.words.digest
     if arm.method.keeps == "excerpt":

@@ -122,7 +122,12 @@ class Runner:
         for item in items:
             for arm in arms:
                 setup = Setup(
-                    arm.profile, shipped(), self._engine.tokenizer, self._engine.frame, self._window
+                    arm.profile,
+                    shipped(),
+                    self._engine.tokenizer,
+                    self._engine.frame,
+                    self._window,
+                    arm.lanes,
                 )
                 refusal = ""
                 try:

@@ -49,6 +49,26 @@ class Tracer:
                 found.append(claim)
         return tuple(found)
 
+    def merge(self, section: Segment, memory: str, noted: Iterable[Claim]) -> tuple[Claim, ...]:
+        """As `update`, where `section` is no text but the memory of a part of it, and `noted` are its claims.
+
+        The passages are those that the part's reader found; the place of the section is the part's.
+        """
+        index = section.info.index
+        before, self._claims, found = self._claims, {}, []
+        known = [msgspec.structs.replace(claim, segment=index) for claim in noted]
+        same = {_key(claim.statement): claim for claim in known}
+        for statement in self._statements(memory):
+            key = _key(statement)
+            if key in before:
+                self._claims[key] = before[key]
+            elif key not in self._claims:
+                bare = Claim(statement, index, span=section.info.span)
+                claim = same.get(key) or _better(bare, _earlier(statement, [*known, *before.values()]))
+                self._claims[key] = claim
+                found.append(claim)
+        return tuple(found)
+
     def restore(self, memory: str, claims: Iterable[Claim]) -> None:
         """Take a memory, and what `update` returned for it once."""
         known = {**self._claims, **{_key(claim.statement): claim for claim in claims}}

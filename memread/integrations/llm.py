@@ -70,11 +70,11 @@ def _ask(arguments: tuple[str, ...], options: dict[str, Any], *, quiet: bool, lo
         arguments, question = arguments[:-1], found.question
     events: list[Event] = []
     with api.read(arguments, question, record=True, **options) as reading, _interrupts(reading):
-        with choose_view(quiet=quiet) as view:
-            for event in reading:
-                if not isinstance(event, Piece | Prefilled):
+        with choose_view(quiet=quiet, lanes=reading.lanes) as view:
+            for number, event in reading.numbered():
+                if number == 0 and not isinstance(event, Piece | Prefilled):
                     events.append(event)
-                view.show(event)
+                view.show(event, number)
         answer = reading.answer
     click.echo(printable(answer.text))
     if log or (log is None and logs_on()):

@@ -223,6 +223,8 @@ class Journal:
             tokens=tokens if isinstance(tokens, int) else 0,
             answer=_first_line(last.answer.text) if isinstance(last, Answered) else "",
             taken_from=_shown(taken_from),
+            lanes=known.lanes if known else 1,
+            lane=known.lane if known else 0,
         )
 
     def _one(self, n: int, condition: str) -> Any:

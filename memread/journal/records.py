@@ -129,6 +129,9 @@ class RunRow(msgspec.Struct, frozen=True):
     """The first line of the answer that rests on all of the steps, or ""."""
     taken_from: str
     """The run whose first steps were taken over, or ""."""
+    lanes: int = 1
+    lane: int = 0
+    """As RunStarted has them: where parts of the text were read side by side, each is a run."""
 
 
 class RunRecord(msgspec.Struct, frozen=True):

@@ -69,7 +69,7 @@ class Tee(Closing):
 
 
 class Routed(Closing):
-    """The views of a reading's questions: each gets the events of its own. They close in order."""
+    """The views of a reading's questions or lanes: each gets the events of its own. They close in order."""
 
     def __init__(self, views: Sequence[View]) -> None:
         self.views = tuple(views)
@@ -87,9 +87,11 @@ class Routed(Closing):
                 stack.callback(view.close)
 
 
-def numbered(text: str, question: int | None) -> str:
-    """`text`, and which of several questions it is about."""
-    return text if question is None else f"Question {question + 1}: {text}"
+def numbered(text: str, question: int | None, *, lanes: bool = False) -> str:
+    """`text`, and which of several questions, or lanes, it is about. The whole of lanes is number 0."""
+    if question is None or (lanes and not question):
+        return text
+    return f"Lane {question}: {text}" if lanes else f"Question {question + 1}: {text}"
 
 
 def write_line(stream: TextIO, line: str) -> None:

@@ -21,6 +21,7 @@ def choose_view(
     events: bool = False,
     show_memory: bool = False,
     questions: int = 1,
+    lanes: int = 1,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
     clock: Clock = time.monotonic,
@@ -29,7 +30,8 @@ def choose_view(
     rest to `stderr`.
 
     A terminal gets the live view, unless the events themselves are printed on one. Of several questions the
-    live view shows one after the other; in lines, the first tells how far the reading is.
+    live view shows one after the other; in lines, the first tells how far the reading is. Of lanes the
+    live view shows one after the other too, and in lines each tells how far it is; the answer is number 0's.
     """
     # Imported when they are needed: rich takes longer to import than most commands run.
     from memread.views.json import EventsView, JsonView
@@ -43,23 +45,25 @@ def choose_view(
     if console is not None:
         from memread.views.live import LiveView
 
-        live = LiveView(console, clock=clock, questions=questions)
+        live = LiveView(console, clock=clock, questions=questions, lanes=lanes)
     chosen: list[View] = []
-    for number in range(questions):
+    total = lanes + 1 if lanes > 1 else questions
+    for number in range(total):
+        which = number if total > 1 else None
         views: list[View] = []
-        if json:
+        if json and not (lanes > 1 and number):
             views.append(JsonView(out, clock=clock))
         if events:
-            views.append(EventsView(out, number if questions > 1 else None))
+            views.append(EventsView(out, which, lanes=lanes > 1))
         if live is not None:
-            views.append(live.of(number) if questions > 1 else live)
-        elif quiet or number:
-            views.append(QuietView(err, number=number if questions > 1 else None))
+            views.append(live.of(number) if total > 1 else live)
+        elif quiet or (number and lanes == 1):
+            views.append(QuietView(err, number=which, lanes=lanes > 1))
         else:
-            views.append(PlainView(err, clock=clock))
+            views.append(PlainView(err, clock=clock, lane=number))
         if show_memory:
             shown = console if console is not None else err
-            views.append(MemoriesView(shown, number=number if questions > 1 else None))
+            views.append(MemoriesView(shown, number=which, lanes=lanes > 1))
         chosen.append(views[0] if len(views) == 1 else Tee(views))
     return Routed(chosen)
 

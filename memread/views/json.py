@@ -42,10 +42,11 @@ def dumps(data: object) -> str:
 class EventsView(Closing):
     """Every event as a line of JSON, flushed at once. `memread.events.from_dict` reads it back."""
 
-    def __init__(self, stream: TextIO, number: int | None = None) -> None:
-        """number: of the question, where there are several; it is then under "question_number"."""
+    def __init__(self, stream: TextIO, number: int | None = None, *, lanes: bool = False) -> None:
+        """number: of the question, where there are several; it is then under "question_number". lanes: of
+        the lane, then under "lane", 0 for what they are merged in."""
         self._stream = stream
-        self._number = {} if number is None else {"question_number": number}
+        self._number = {} if number is None else {"lane" if lanes else "question_number": number}
 
     def __enter__(self) -> EventsView:
         return self
@@ -152,7 +153,8 @@ def result(events: Iterable[Event], *, seconds: float | None = None) -> dict[str
             for update in updates
             if update.outcome == "updated"
         ],
-        "timings": _timings(counts, sum(update.segment.tokens for update in updates), seconds),
+        "lanes": started.lanes if started else 1,
+        "timings": _timings(counts, _tokens(answered, updates), seconds),
         "model": _model(started),
         "profile": started.profile if started else None,
         "budget": msgspec.to_builtins(started.budget) if started else None,
@@ -160,6 +162,13 @@ def result(events: Iterable[Event], *, seconds: float | None = None) -> dict[str
         "defused": counts.defused,
         "error": _error(failed),
     }
+
+
+def _tokens(answered: Answered | None, updates: list[MemoryUpdated]) -> int:
+    """Of the text, read in this sitting; 0 where that is not known, since lanes took some over."""
+    if answered is not None and answered.answer.coverage.parts:
+        return 0
+    return sum(update.segment.tokens for update in updates)
 
 
 def _coverage(
@@ -175,6 +184,7 @@ def _coverage(
         "complete": False,
         "last": _span(last.span) if last else None,
         "kept": len(kept),
+        "parts": [],
     }
     if answered:
         own = answered.answer.coverage
@@ -185,6 +195,7 @@ def _coverage(
             "complete": own.complete,
             "last": _span(own.last) if own.last else None,
             "kept": own.kept,
+            "parts": [_span(span) for span in own.parts],
         }
     known["kept_segments"] = [{"segment": u.segment.index, "reason": u.reason} for u in kept]
     known["rejected"] = rejected

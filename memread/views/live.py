@@ -43,10 +43,13 @@ class LiveView(Closing):
         glyphs: Glyphs | None = None,
         auto_refresh: bool = True,
         questions: int = 1,
+        lanes: int = 1,
     ) -> None:
         self.console = console
-        self.readings = [Reading() for _ in range(questions)]
-        """One for each question; their pictures take turns, a segment each."""
+        self.readings = [Reading() for _ in range(lanes + 1 if lanes > 1 else questions)]
+        """One for each question, or each lane after what they are merged in; their pictures take turns, a
+        segment each."""
+        self._lanes = lanes
         self._clock = clock
         self._glyphs = glyphs or glyphs_for(console.encoding)
         self._queue: deque[tuple[float, int, Event]] = deque()
@@ -75,8 +78,10 @@ class LiveView(Closing):
         self.fold()
         first, *others = self.readings
         said = [*summary.notices(first), *summary.lines(first)]
+        lanes = self._lanes > 1
         for number, reading in enumerate(others, start=1):
-            said += [numbered(line, number) for line in summary.guarded(reading)]
+            lines = [*(summary.notices(reading) if lanes else ()), *summary.guarded(reading)]
+            said += [numbered(line, number, lanes=lanes) for line in lines]
         for line in said:
             self.console.print(Text(line, "dim"), markup=False, highlight=False, soft_wrap=True)
 
@@ -124,14 +129,26 @@ class LiveView(Closing):
     def shown(self) -> tuple[Reading, str]:
         """The reading whose turn it is, and which of them that is, such as "question 2 of 16"."""
         total = len(self.readings)
-        if total == 1:
-            return self.readings[0], ""
         first = self.readings[0]
+        if total == 1:
+            return first, ""
+        if self._lanes > 1:
+            return self._shown_of_lanes()
         answering = [number for number, reading in enumerate(self.readings) if not reading.over]
         number = (first.resumed + first.segments) % total
         if first.answering:
             number = answering[0] if answering else total - 1
         return self.readings[number], f"question {number + 1} of {total}"
+
+    def _shown_of_lanes(self) -> tuple[Reading, str]:
+        """The lane whose turn it is, then what they are merged in."""
+        whole, lanes = self.readings[0], [each for each in self.readings[1:] if each.started]
+        unread = [each for each in lanes if not each.over]
+        if not unread or whole.over:
+            return whole, f"{len(lanes)} parts, merged" if lanes else ""
+        turn = lanes[(lanes[0].resumed + lanes[0].segments) % len(lanes)]
+        shown = turn if turn in unread else unread[0]
+        return shown, f"lane {lanes.index(shown) + 1} of {len(lanes)}"
 
 
 class _Question(Closing):

@@ -16,9 +16,9 @@ from memread.views.base import Closing, numbered, write_line
 class MemoriesView(Closing):
     """Prints memories to a stream; to a console, above whatever is live on it."""
 
-    def __init__(self, target: TextIO | Console, number: int | None = None) -> None:
-        """number: of the question, where there are several."""
-        self._target, self._number = target, number
+    def __init__(self, target: TextIO | Console, number: int | None = None, *, lanes: bool = False) -> None:
+        """number: of the question, where there are several. lanes: of the lane."""
+        self._target, self._number, self._lanes = target, number, lanes
         self._documents: tuple[DocumentInfo, ...] = ()
 
     def __enter__(self) -> MemoriesView:
@@ -29,7 +29,7 @@ class MemoriesView(Closing):
             self._documents = event.documents
         elif isinstance(event, MemoryUpdated):
             heading, memory = described(event, self._documents)
-            self._print(numbered(heading, self._number), "bold")
+            self._print(numbered(heading, self._number, lanes=self._lanes), "bold")
             self._print(memory + "\n")
 
     def _print(self, text: str, style: str = "") -> None:

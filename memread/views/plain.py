@@ -32,7 +32,11 @@ _SKIPS = 5
 class PlainView(Closing):
     """One line for a finished segment, at most one in `every` seconds; at once for what is unusual."""
 
-    def __init__(self, stream: TextIO, *, every: float = 5.0, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, stream: TextIO, *, every: float = 5.0, clock: Clock = time.monotonic, lane: int = 0
+    ) -> None:
+        """lane: which of several lanes it shows; the summary is told by number 0, which merges them."""
+        self._lane = lane
         self._stream = stream
         self._every = every
         self._clock = clock
@@ -59,7 +63,7 @@ class PlainView(Closing):
                 self._begin(event)
             case MemoryUpdated(outcome="kept", reason=reason):
                 why = f" ({words.line(reason)})" if reason else ""
-                self._line(f"[{event.segment.index + 1}] memory kept: the replies were rejected{why}")
+                self._line(f"[{self._tag(event.segment.index)}] memory kept: the replies were rejected{why}")
                 self._unsaid = True
             case MemoryUpdated():
                 self._unsaid = True
@@ -67,7 +71,13 @@ class PlainView(Closing):
                     self._segment(now)
             case ReplyRejected(segment, attempt, reason, _):
                 again = " again" if attempt else ""
-                self._line(f"[{segment.index + 1}] reply rejected{again}: {words.line(reason)}")
+                self._line(f"[{self._tag(segment.index)}] reply rejected{again}: {words.line(reason)}")
+            case Answered() if self._lane:
+                self._segment(now)
+            case Skipped() if self._lane:
+                pass  # told of the whole
+            case Stopping() if self._lane > 1:
+                pass
             case Skipped(locator, reason):
                 self._skip(words.place(locator, reading.documents), words.line(reason))
             case AnswerStarted(memory):
@@ -87,8 +97,21 @@ class PlainView(Closing):
             return
         self._closed = True
         self._segment(self._clock())
+        if self._lane:
+            return
         for line in summary.lines(self._reading):
             self._line(line)
+
+    def _tag(self, index: int) -> str:
+        """Which segment: its number, in the lane, or among the memories that are merged."""
+        of = f"lane {self._lane}, " if self._lane else "merging " if self._merges else ""
+        return f"{of}{index + 1}"
+
+    @property
+    def _merges(self) -> bool:
+        """Its segments are the memories of lanes."""
+        started = self._reading.started
+        return started is not None and started.lanes > 1 and not started.lane
 
     def _begin(self, event: RunStarted) -> None:
         names = ", ".join(words.title(event.documents, at) for at in range(min(3, len(event.documents))))
@@ -96,9 +119,12 @@ class PlainView(Closing):
             names += f" and {len(event.documents) - 3} more"
         device = words.line(event.engine.device, 60)
         with_model = f" with {words.line(event.engine.model, 80)}" + (f" ({device})" if device else "")
-        self._line(f"Reading {names}{with_model}")
+        if not self._lane:
+            side = f", up to {event.lanes} parts side by side" if event.lanes > 1 else ""
+            self._line(f"Reading {names}{with_model}{side}")
         if event.resumed:
-            self._line(f"Resuming after {words.plural(event.resumed, 'segment')} read earlier")
+            lane = f"[lane {self._lane}] " if self._lane else ""
+            self._line(f"{lane}Resuming after {words.plural(event.resumed, 'segment')} read earlier")
 
     def _segment(self, now: float) -> None:
         """The line of the segment that was finished last, unless it has been said."""
@@ -110,12 +136,12 @@ class PlainView(Closing):
         added, dropped = diff.changes(reading.before, reading.memory)
         facts = (
             words.place(reading.last, reading.documents),
-            f"{words.count(reading.tokens)} tokens",
+            f"{words.count(reading.tokens)} tokens" if not self._merges else "",
             words.percent(reading.fraction) if reading.fraction is not None else "",
-            words.rate(speed) if speed is not None else "",
+            words.rate(speed) if speed is not None and not self._merges else "",
             f"memory {words.count(len(reading.memory))} chars (+{added} −{dropped} words)",
         )
-        self._line(f"[{reading.segment.index + 1}] " + "  ".join(fact for fact in facts if fact))
+        self._line(f"[{self._tag(reading.segment.index)}] " + "  ".join(fact for fact in facts if fact))
 
     def _skip(self, where: str, why: str) -> None:
         done = len(self._reading.skipped)
@@ -159,14 +185,15 @@ class QuietView(_AtTheEnd):
     As with every view, the error that ended a reading is told by whoever ran it.
     """
 
-    def __init__(self, stream: TextIO, number: int | None = None) -> None:
-        """number: of the question, where there are several; what they share is told with the first."""
+    def __init__(self, stream: TextIO, number: int | None = None, *, lanes: bool = False) -> None:
+        """number: of the question, where there are several; what they share is told with the first. lanes:
+        of the lane."""
         super().__init__(stream)
-        self._number = number
+        self._number, self._lanes = number, lanes
 
     def tell(self) -> None:
         for line in summary.guarded(self._reading) if self._number else summary.warnings(self._reading):
-            write_line(self._stream, numbered(line, self._number))
+            write_line(self._stream, numbered(line, self._number, lanes=self._lanes))
 
 
 class RecordView(_AtTheEnd):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from memread.types import Skipped, Span
+from memread.types import Coverage, Skipped, Span
 from memread.views import scans, words
 from memread.views.reading import Reading
 
@@ -28,7 +28,7 @@ def warnings(reading: Reading) -> list[str]:
     said = []
     if reading.answer is not None and not reading.answer.coverage.complete:
         coverage = reading.answer.coverage
-        reached = _reached(coverage.last, coverage.fraction, False, reading)
+        reached = _parts(coverage, reading) or _reached(coverage.last, coverage.fraction, False, reading)
         said.append("The answer is partial: read " + (reached or "only a part") + ".")
     return [*said, *skipped(reading), *guarded(reading), *defused(reading), *notices(reading)]
 
@@ -49,6 +49,8 @@ def read(reading: Reading, *, timed: bool = True) -> str:
     if reading.answer is not None:
         coverage = reading.answer.coverage
         fraction, last, complete = coverage.fraction, coverage.last, coverage.complete
+    if reading.answer is not None and reading.answer.coverage.parts:
+        return _side_by_side(reading.answer.coverage, reading, timed=timed)
     if not done and not reading.resumed:
         return "Nothing was read."
     reached = _reached(last, fraction, complete, reading)
@@ -67,6 +69,28 @@ def read(reading: Reading, *, timed: bool = True) -> str:
     if not complete:
         text += ". The answer is partial" if reading.answer is not None else ". Not finished"
     return text + "."
+
+
+def _side_by_side(coverage: Coverage, reading: Reading, *, timed: bool) -> str:
+    """The same where parts were read side by side. How much of it was read earlier is not known here."""
+    text = (
+        f"Read {words.plural(len(coverage.parts), 'part')} side by side, "
+        f"{words.plural(coverage.segments, 'segment')}, {words.count(coverage.tokens)} tokens"
+    )
+    if coverage.complete:
+        text += f", {_reached(coverage.last, coverage.fraction, True, reading)}"
+    if timed:
+        text += f" in {words.duration(reading.elapsed)}"
+    return text + ("." if coverage.complete else f": {_parts(coverage, reading)}. The answer is partial.")
+
+
+def _parts(coverage: Coverage, reading: Reading) -> str:
+    """What was read where several parts were, such as "p. 1–9; p. 30–34 (41%)"; else nothing."""
+    places = [words.place(span, reading.documents) or "somewhere" for span in coverage.parts]
+    share = f" ({words.percent(coverage.fraction)})" if coverage.fraction is not None else ""
+    more = len(places) - _PLACES
+    shown = "; ".join(places[:_PLACES]) + (f" and {words.count(more)} more" if more > 0 else "")
+    return shown + share if places else ""
 
 
 def _reached(last: Span | None, fraction: float | None, complete: bool, reading: Reading) -> str:

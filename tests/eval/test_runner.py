@@ -277,3 +277,24 @@ def test_sweeps() -> None:
             swept([bad])
     with pytest.raises(UsageError):
         swept(["memory=128", "memory=256"])
+    assert swept(["lanes=1,4"]) == [{"lanes": 1}, {"lanes": 4}]
+
+
+def test_lanes_are_swept_for_memread_alone(tmp_path: Path) -> None:
+    made = arms(chosen("memread,bm25"), readers.PROFILE, ["lanes=1,3"])
+    assert [(arm.name, arm.lanes) for arm in made] == [
+        ("memread lanes=1", 1),
+        ("memread lanes=3", 3),
+        ("bm25", 1),
+    ]
+    run(tmp_path / "r", items=ITEMS[:1], sweeps=["lanes=1,3"])
+    results, _ = read(tmp_path / "r")
+    run(tmp_path / "plain", items=ITEMS[:1])
+    ((plain,), _) = read(tmp_path / "plain")
+    one, three = results
+    assert (one.variant, three.variant) == ("lanes=1", "lanes=3")
+    assert one.key == plain.key != three.key, "one lane is what it has always been"
+    assert one.score == three.score == 1.0
+    assert one.segments == three.segments and one.tokens == three.tokens
+    again = run(tmp_path / "r", items=ITEMS[:1], sweeps=["lanes=1,3"])
+    assert [told.kind for told in again] == ["skipped", "skipped"]

@@ -97,3 +97,21 @@ def test_statements_beyond_the_bound_are_not_looked_up() -> None:
     memory = "".join(f"Fact {n} of many. " for n in range(2 * tracer.MOST))
     assert len(many.update(segment(0, FIRST), memory)) == tracer.MOST
     assert len(many.evidence(memory).answer) == tracer.MOST
+
+
+def test_merged_memories_keep_the_passages_that_their_parts_found() -> None:
+    parts = []
+    for index, text in enumerate((FIRST, SECOND)):
+        part = Tracer("None yet.")
+        part.update(segment(index, text), text.replace("had lost", "lost"))
+        parts.append(part.claims)
+    merged = Tracer("None yet.")
+    one = "The Pequod sailed on Christmas Day.\nA dragon guards the gate."
+    found = merged.merge(segment(0, "notes"), one, parts[0])
+    assert [(claim.verified, claim.segment) for claim in found] == [(True, 0), (False, 0)]
+    assert found[0].quote == "The Pequod sailed on Christmas Day."
+    assert (found[1].quote, found[1].span) == ("", segment(0, "notes").info.span)
+    both = "The Pequod sailed on Christmas Day.\nQueequeg paid thirty dollars in silver."
+    (new,) = merged.merge(segment(1, "notes"), both, parts[1])
+    assert new.verified and new.segment == 1 and new.span is not None and new.span.start.line == 4
+    assert merged.claims == (found[0], new)

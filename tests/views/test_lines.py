@@ -7,6 +7,7 @@ import json
 import unicodedata
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -287,6 +288,23 @@ def test_every_question_has_its_views_and_json_has_a_line_for_each() -> None:
     said = err.getvalue()
     assert "Question 1: [1]" in said and "Question 2: [1]" in said
     assert said.count("Reading ") == 1, "the progress of one is that of all"
+
+
+def test_lanes_are_told_apart_in_lines_and_json_is_that_of_the_whole() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    view = choose_view(json=True, lanes=2, stdout=out, stderr=err)
+    first, *rest = stream()
+    assert isinstance(first, RunStarted)
+    for number in range(3):
+        view.show(msgspec.structs.replace(first, lanes=2, lane=number), number)
+    for number in (1, 2, 0):
+        for event in rest:
+            view.show(event, number)
+    view.close()
+    assert len(out.getvalue().splitlines()) == 1 and json.loads(out.getvalue())["lanes"] == 2
+    said = err.getvalue()
+    assert said.count("Reading ") == 1 and said.count("see it again") == 1
+    assert said.index("[lane 1, 1]") < said.index("[lane 2, 1]") < said.index("[merging 1]")
 
 
 def test_events_of_several_questions_say_which() -> None:

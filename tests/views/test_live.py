@@ -53,6 +53,30 @@ def test_several_questions_take_turns_a_segment_each() -> None:
     assert shown == ["1 of 2", "2 of 2", "1 of 2", "2 of 2"]
 
 
+def test_lanes_take_turns_and_then_their_merging_is_shown() -> None:
+    with LiveView(console(80, 24), auto_refresh=False, lanes=2) as view:
+        shown = []
+
+        def look() -> None:
+            shown.append("\n".join(line.plain for line in view.picture()))
+
+        whole = list(canned(2))
+        view.of(0).show(whole[0])
+        look()
+        for event in canned():
+            for number in (1, 2):
+                view.of(number).show(event)
+            if isinstance(event, SegmentStarted):
+                look()
+        for event in whole[1:]:
+            view.of(0).show(event)
+        look()
+    assert "lane" not in shown[0]
+    turns = [picture.partition("lane ")[2][:6] for picture in shown[1:-1]]
+    assert turns == ["1 of 2", "2 of 2"] * 3
+    assert "2 parts, merged" in " ".join(shown[-1].split())
+
+
 def test_an_error_on_the_way_gives_the_terminal_back() -> None:
     screen = console(80, 24)
     with pytest.raises(KeyboardInterrupt), LiveView(screen) as view:

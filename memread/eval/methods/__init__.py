@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 
-from memread import loop
+from memread import lanes, loop
 from memread.errors import UsageError
 from memread.eval.item import Item
 from memread.eval.methods.base import Cost, Keeps, Method, Setup, Text
@@ -19,6 +19,9 @@ from memread.loop import Flow
 
 def _memread(item: Item, text: Text, setup: Setup) -> Flow:
     profile = setup.profile
+    if setup.lanes > 1:
+        found = text.segments(profile.budget.segment)
+        return lanes.one_by_one(item.question, found, profile, setup.frame, setup.tokenizer, setup.lanes)
     return loop.flow(item.question, text.segments(profile.budget.segment), profile, setup.frame)
 
 

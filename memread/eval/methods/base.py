@@ -40,6 +40,8 @@ class Setup(msgspec.Struct, frozen=True):
     frame: ChatFrame
     window: int
     """Tokens of prompt and reply for a method that reads in one context."""
+    lanes: int = 1
+    """Parts of the text that memread reads each for itself."""
 
 
 class Text:
