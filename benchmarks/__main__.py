@@ -13,6 +13,7 @@ import msgspec
 
 from benchmarks import programs, reading
 from benchmarks.batches import batches
+from benchmarks.lanes import lanes
 from benchmarks.limit import limit
 from benchmarks.measure import Row, machine, table
 from benchmarks.models import FILE_TYPES, embedded
@@ -24,6 +25,7 @@ PARTS = {
     "batches": batches,
     "ties": reading.ties,
     "questions": reading.questions,
+    "lanes": lanes,
     "context": reading.context,
     "linear": reading.linear,
     "limit": limit,

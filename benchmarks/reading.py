@@ -23,8 +23,8 @@ from memread.engine.llamacpp.model import Model
 from memread.events import Answered
 from memread.journal import Journal
 from memread.profile import Profile, Wording
-from memread.reading import Reading
 from memread.segment import segments
+from memread.sidebyside import reading_for
 from memread.types import Budget, DocumentInfo, Request, Sampling, Segment
 
 PLAIN = Wording(
@@ -87,17 +87,24 @@ def profile_of(memory: str, segment: int, budget: int, wording: Wording = PLAIN)
 
 
 def read(
-    engine: LlamaEngine, profile: Profile, model: Model, tokens: int, folder: Path, questions: int = 1
+    engine: LlamaEngine,
+    profile: Profile,
+    model: Model,
+    tokens: int,
+    folder: Path,
+    questions: int = 1,
+    lanes: int = 1,
 ) -> None:
     """A reading as `memread ask` does it, journal and all."""
     asked = tuple(f"{QUESTION} ({number})" for number in range(questions))
-    task = Task((DocumentInfo("a book", "text"),), ("a book",), iter(passages(model, tokens)), asked, profile)
+    text = iter(passages(model, tokens))
+    task = Task((DocumentInfo("a book", "text"),), ("a book",), text, asked, profile, lanes=lanes)
     with (
         tempfile.TemporaryDirectory(dir=folder) as home,
         Journal.open(Path(home) / "journal.sqlite3") as journal,
     ):
         last = None
-        for event in Reading(task, engine, journal, fresh=True).events():
+        for event in reading_for(task, engine, journal, fresh=True).events():
             last = event
     if not (isinstance(last, Answered) and last.answer.coverage.complete and not last.answer.coverage.kept):
         raise SystemExit(f"the reading did not end well: {last}")
