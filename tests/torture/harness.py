@@ -161,7 +161,7 @@ class Case:
                     del os.environ[name]
             os.environ.update(self.environment)
             if at is not None:
-                _die_at(at)
+                die_at(at)
             main(["ask", str(self.document), "-q", QUESTION, "--events", "--quiet"])
         except SystemExit as left:
             sys.stdout.flush()
@@ -170,7 +170,8 @@ class Case:
             os._exit(99)
 
 
-def _die_at(point: Point) -> None:
+def die_at(point: Point) -> None:
+    """Have this process kill itself there."""
     inner: Callable[..., Any] = getattr(point.owner, point.function)
     calls = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +22,14 @@ def torture(*arguments: str) -> str:
 
 
 def test_readings_killed_here_and_there_end_as_undisturbed_ones() -> None:
-    said = torture("--random", "2", "--chosen", "3", "--minutes", "2")
+    said = torture("--random", "2", "--chosen", "3", "--downloads", "0", "--minutes", "2")
     assert "Every reading ended as the undisturbed one" in said
+
+
+def test_downloads_killed_here_and_there_end_with_the_very_file() -> None:
+    said = torture("--random", "0", "--chosen", "0", "--downloads", "3", "--minutes", "4")
+    killed = re.search(r"^Downloads: (\d+) kills at chosen points; \d+ came too late", said, re.M)
+    assert killed and int(killed[1]) >= 4
 
 
 @pytest.mark.slow
