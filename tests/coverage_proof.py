@@ -158,6 +158,11 @@ def prove(journal: Path, run_id: str, text: Text, stated: Mapping[str, Any], cou
     for edge in ("start", "end"):
         _equal(f"the {edge} of the last segment", stated["last"][edge], read[-1]["span"][edge])
     _skipped(run, text, at, stated["skipped"])
+    # The answer itself says it too, with the number of what was skipped; that is what --events shows.
+    own = run.bodies("answered")[-1]["answer"]["coverage"]
+    for name in ("segments", "tokens", "complete", "fraction", "kept"):
+        _equal(f"{name} of the answer", own[name], stated[name])
+    _equal("skipped places of the answer", own["skipped"], len(stated["skipped"]))
 
 
 def _length(text: str, wanted: str) -> int | None:
