@@ -77,6 +77,8 @@ class Asking:
             if not fresh:
                 self._recording = self._unfinished(journal)
             if self._recording is None:
+                if not fresh and number == 0:
+                    self._say_otherwise(journal)
                 self._recording = journal.begin(self._identity(), self._run_started())
             else:
                 self._claims = self._recording.claims()
@@ -202,6 +204,16 @@ class Asking:
         except JournalError as error:  # its records are damaged: nothing is built on them
             self.notices.append(f"An earlier reading cannot be gone on with: {error.message}")
             return None
+
+    def _say_otherwise(self, journal: Journal) -> None:
+        other = journal.otherwise(self._identity())
+        if other is not None and other.differences:
+            how = " and ".join(other.differences)
+            plural = "" if other.steps == 1 else "s"
+            self.notices.append(
+                f"Run {other.run_id}, which stopped after {other.steps:,} segment{plural}, was read with "
+                f"{how}: it is not gone on with, and the text is read from its beginning."
+            )
 
     def _recorded_steps(self, recording: Recording) -> list[tuple[str, Progress]]:
         """(digest of the segment, how things stood after it) of every recorded step."""

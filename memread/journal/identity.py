@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -31,6 +31,18 @@ def plain(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+_WORDS: Final = {
+    "weights": "another model",
+    "profile": "another profile",
+    "budget": "other settings",
+    "sampling": "other settings",
+    "settings": "other settings",
+    "engine": "another build of llama.cpp",
+    "versions": "another version of memread",
+}
+"""What the fields of an identity are called."""
+
+
 class Identity(msgspec.Struct, frozen=True):
     """Everything that decides what a reading comes to, except the text itself.
 
@@ -54,6 +66,13 @@ class Identity(msgspec.Struct, frozen=True):
     sampling: Sampling
     versions: dict[str, int]
     """memread's own: "segmenter", and whatever else can change a memory without a setting changing."""
+
+    def differences(self, other: Identity) -> tuple[str, ...]:
+        """What differs, in words, without repetition: "another model", "other settings"…"""
+        names = [name for name in _WORDS if getattr(self, name) != getattr(other, name)]
+        if "budget" in names or "sampling" in names:  # of which the profile's digest is one too
+            names = [name for name in names if name != "profile"]
+        return tuple(dict.fromkeys(_WORDS[name] for name in names))
 
     @property
     def key(self) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from pathlib import Path
 from types import TracebackType
-from typing import Any, get_args
+from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 
@@ -33,6 +34,20 @@ _ROW = "n, id, status, created, updated, steps, tokens, taken_from"
 
 _ALL = 1 << 62
 """A limit that is none."""
+
+
+_LOOKED_AT: Final = 50
+"""Unfinished runs among which one that was read otherwise is looked for."""
+
+
+class Otherwise(NamedTuple):
+    """An unfinished run of the same inputs and question."""
+
+    run_id: str
+    steps: int
+    """Segments read."""
+    differences: tuple[str, ...]
+    """As Identity.differences says them."""
 
 
 class Journal:
@@ -90,6 +105,21 @@ class Journal:
             resumed = recording.resume(self._database, n, run_id, identity)
             if resumed is not None:
                 return resumed
+        return None
+
+    def otherwise(self, identity: Identity) -> Otherwise | None:
+        """The newest unfinished run of these inputs and this question that another identity keeps from being
+        gone on with. Raises JournalError."""
+        found = self._database.rows(
+            "SELECT id, steps, identity FROM runs WHERE status <> 'done' AND steps > 0"
+            " AND id NOT IN (SELECT taken_from FROM runs) ORDER BY n DESC LIMIT ?",
+            (_LOOKED_AT,),
+        )
+        for run_id, steps, body in found:
+            with contextlib.suppress(ValueError, TypeError, AttributeError, msgspec.ValidationError):
+                other = msgspec.convert(decode(body), Identity)
+                if (other.inputs, other.question) == (identity.inputs, identity.question):
+                    return Otherwise(run_id, steps, identity.differences(other))
         return None
 
     def runs(self, limit: int = 50) -> list[RunRow]:

@@ -123,7 +123,7 @@ def test_nothing_in_it(memread: Memread, text: str) -> None:
 
 def test_an_epub_without_text(memread: Memread) -> None:
     epub(memread.folder / "a.epub", {"one.xhtml": xhtml("<p> </p>")})
-    told(memread("ask", "a.epub", QUESTION, "--quiet"), errors.NoTextLayer)
+    told(memread("ask", "a.epub", QUESTION, "--quiet"), errors.EmptyInput, "no text in its chapters")
 
 
 def test_a_question_that_is_too_long(memread: Memread) -> None:

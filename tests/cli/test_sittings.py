@@ -53,14 +53,37 @@ def test_the_model_is_replaced(memread: Memread) -> None:
         file.write(other)
     os.utime(memread.model, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert memread.model.stat().st_size == status.st_size
-    now = started(memread("ask", "a.txt", QUESTION, "--events"))
+    replaced = memread("ask", "a.txt", QUESTION, "--events")
+    now = started(replaced)
     assert now.resumed == 0 and now.run != first
+    assert any(
+        isinstance(event, events.Notice)
+        and first in event.message
+        and "read with another model:" in event.message
+        for event in replaced.events
+    )
     shown = memread("runs", "show", first)
     assert shown.code == 0 and "Not finished" in shown.out
     with memread.model.open("r+b") as file:
         file.write(original)
     back = memread("ask", "a.txt", QUESTION, "--events")
     assert started(back).run == first and started(back).resumed >= 4
+
+
+def test_the_settings_are_others(memread: Memread) -> None:
+    """Said once, and not of a reading that is over, of another question, or when it is asked for."""
+    memread.write("a.txt", log(30))
+    first = killed(memread)
+    other = {"MEMREAD_BUDGET_MEMORY": "32"}
+    said = f"Run {first}, which stopped after"
+    assert said not in memread("ask", "a.txt", "another question?", env=other).err
+    assert said not in memread("ask", "a.txt", QUESTION, "--fresh", env=other).err
+    changed = memread("ask", "a.txt", QUESTION, "--reread", "--no-journal", env=other)
+    assert said not in changed.err
+    changed = memread("ask", "a.txt", QUESTION, env=other)
+    assert changed.code == 0 and changed.err.count(said) == 1 and "read with other settings:" in changed.err
+    assert memread("ask", "a.txt", QUESTION).code == 0
+    assert said not in memread("ask", "a.txt", QUESTION, env=other).err
 
 
 UPGRADED = """

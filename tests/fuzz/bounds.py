@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 def run(target: Callable[[bytes], None], data: bytes) -> Finding | None:
     """None: it ended in time, within the memory, with nothing but an error of memread's."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak()
     try:
         with _limited():
             target(data)
@@ -46,7 +46,7 @@ def run(target: Callable[[bytes], None], data: bytes) -> Finding | None:
         return Finding(f"hang in {_place()}", traceback.format_exc())
     except (Exception, RecursionError):
         return Finding(f"{sys.exc_info()[0].__name__} in {_place()}", traceback.format_exc())  # type: ignore[union-attr]
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    grown = _peak() - before
     if grown > MEMORY:
         return Finding("memory", f"it took {grown >> 20} MiB")
     return None
@@ -66,6 +66,14 @@ def _limited() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+
+
+def _peak() -> int:
+    """Bytes that the process has held at most. Linux's getrusage begins with what its parent held."""
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _place() -> str:
