@@ -54,7 +54,7 @@ def test_a_fresh_lora_changes_nothing_and_is_seeded(tiny_gguf: Path) -> None:
 def test_a_lora_is_saved_and_loaded(tiny_gguf: Path, tmp_path: Path) -> None:
     lora = weights.Lora(rank=4, alpha=8)
     model = randomised(weights.with_lora(weights.load(tiny_gguf), lora))
-    weights.save_lora(tmp_path / "lora.safetensors", model, lora)
+    weights.save_lora(tmp_path / "lora.safetensors", model)
     state, facts = weights.read_lora(tmp_path / "lora.safetensors")
     assert facts == lora
     other = weights.with_lora(weights.load(tiny_gguf), lora)
