@@ -9,6 +9,7 @@ import pytest
 
 from memread import config
 from memread.errors import ConfigError
+from memread.settings import SETTINGS
 
 
 @pytest.fixture
@@ -68,13 +69,11 @@ def test_every_setting_from_each_place(file: Path, tmp_path: Path) -> None:
     assert found.model_folders == (file.parent / "d" / "models", *found.extra_folders)
     text = {"gpu_layers": "auto", "journal": "off", "path": f"a{os.pathsep}~/b"}
     text |= {"flash_attention": "off", "kv_type": "BF16", "url": "https://host/v1"}
-    environ = {
-        setting.variable: text.get(setting.name.rpartition(".")[2], "1") for setting in config.SETTINGS
-    }
+    environ = {setting.variable: text.get(setting.name.rpartition(".")[2], "1") for setting in SETTINGS}
     environ |= {"MEMREAD_BUDGET_SEGMENT": "16", "MEMREAD_BUDGET_MEMORY": "8", "MEMREAD_BUDGET_ANSWER": "8"}
     environ["MEMREAD_INGEST_MEMORY_MIB"] = "64"
     found = config.load(environ=environ)
-    assert found.origins == {setting.name: setting.variable for setting in config.SETTINGS}
+    assert found.origins == {setting.name: setting.variable for setting in SETTINGS}
     assert (found.journal, found.gpu_layers) == (False, "auto")
     assert (found.flash_attention, found.kv_type) == ("off", "bf16")
     assert found.extra_folders == (Path("a"), Path.home() / "b")
@@ -158,9 +157,9 @@ def test_another_file(tmp_path: Path) -> None:
 
 
 def test_the_table_is_the_whole_of_it() -> None:
-    variables = [setting.variable for setting in config.SETTINGS]
+    variables = [setting.variable for setting in SETTINGS]
     assert len({*variables}) == len(variables)
-    for setting in config.SETTINGS:
+    for setting in SETTINGS:
         assert setting.help.endswith(".")
         if setting.default not in (None, ()):
             assert setting.parse(setting.default) == setting.default

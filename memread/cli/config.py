@@ -17,13 +17,14 @@ def config(
 ) -> None:
     """Show every setting, its value, and where the value came from."""
     from memread import config as configuration
+    from memread.settings import SETTINGS
     from memread.text import one_line
     from memread.views.json import write
 
     found = configuration.load()
     rows = [
         (setting.name, _plain(found.value(setting.name)), found.origin(setting.name), setting.help)
-        for setting in configuration.SETTINGS
+        for setting in SETTINGS
     ]
     if json:
         write(sys.stdout, {name: {"value": value, "origin": origin} for name, value, origin, _ in rows})

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from memread import __version__, config
+from memread import __version__
+from memread.settings import SETTINGS
 from tests.cli.conftest import ALICE, Memread, log
 from tests.ingest.samples import pdf_bytes, write_pdf
 
@@ -138,7 +139,7 @@ def test_config_tells_where_each_value_is_from(memread: Memread, home: Path) -> 
     own = dict.fromkeys(("MEMREAD_ENGINE_THREADS", "MEMREAD_BUDGET_ANSWER"), "")
     ended = memread("config", "--json", env={**env, **own})
     found = decoded(ended.out)
-    assert set(found) == {setting.name for setting in config.SETTINGS}
+    assert set(found) == {setting.name for setting in SETTINGS}
     assert found["engine.threads"] == {"value": 3, "origin": file}
     assert found["budget.answer"] == {"value": 77, "origin": file}
     assert found["budget.memory"] == {"value": 24, "origin": "MEMREAD_BUDGET_MEMORY"}
@@ -146,7 +147,7 @@ def test_config_tells_where_each_value_is_from(memread: Memread, home: Path) -> 
     assert found["sampling.temperature"]["origin"] == "default"
     shown = memread("config", env=env)
     assert "MEMREAD_SMAPLING_SEED sets nothing (did you mean MEMREAD_SAMPLING_SEED?)" in shown.err
-    assert all(setting.name in shown.out for setting in config.SETTINGS)
+    assert all(setting.name in shown.out for setting in SETTINGS)
 
 
 def test_flags_go_over_variables_over_the_file(memread: Memread) -> None:
@@ -208,7 +209,7 @@ def test_help_names_every_setting_of_a_reading(memread: Memread) -> None:
         assert re.search(rf"^\s+{command}\s", top, re.MULTILINE), command
     assert "--debug" in top and "Exit codes" in top
     told = memread("ask", "--help").out
-    for setting in config.SETTINGS:
+    for setting in SETTINGS:
         if setting.name.startswith(("budget.", "sampling.")) or setting.name in ("model", "profile"):
             assert setting.flag in told, setting.flag
     flags = "-q --show-memory --json --events --quiet --fresh --no-journal --password --threads --gpu-layers"
