@@ -11,7 +11,6 @@ from string import Template
 
 from memread import __version__
 from memread.events import Event
-from memread.evidence import bare
 from memread.report.story import Story, story
 from memread.report.strip import strip
 from memread.types import Claim, Evidence
@@ -97,8 +96,7 @@ def _claims(claims: Sequence[Claim], told: Story, *, answer: bool) -> str:
 
 
 def _claim(claim: Claim, told: Story, answer: bool) -> str:
-    verified = claim.verified and not bare(claim.statement)
-    kind = "verified" if verified else "near" if claim.quote else "unsupported"
+    kind = "verified" if evidence.verified(claim) else "near" if claim.quote else "unsupported"
     verdict = escape(evidence.verdict(claim, told.documents, answer=answer))
     if 0 <= claim.segment < len(told.steps):
         number = claim.segment + 1

@@ -43,19 +43,23 @@ def lines(
     return said
 
 
+def verified(claim: Claim) -> bool:
+    """Whether its words stand in the text, and are enough of them to state something."""
+    return claim.verified and not bare(claim.statement)
+
+
 def summed(claims: Sequence[Claim]) -> str:
     """Such as "3 of 5 statements verified"."""
-    verified = sum(claim.verified and not bare(claim.statement) for claim in claims)
-    return f"{words.count(verified)} of {words.plural(len(claims), 'statement')} verified"
+    return f"{words.count(sum(map(verified, claims)))} of {words.plural(len(claims), 'statement')} verified"
 
 
 def verdict(claim: Claim, documents: Sequence[DocumentInfo] = (), *, answer: bool = False) -> str:
     """What was found for a statement, and where."""
     where = words.place(claim.span, documents)
-    if claim.verified and bare(claim.statement):
-        return f"stands in the text{_at(where)} (too few words to verify anything by them)"
-    if claim.verified:
+    if verified(claim):
         return f"verified{_at(where)}"
+    if claim.verified:
+        return f"stands in the text{_at(where)} (too few words to verify anything by them)"
     if claim.quote:
         lacks = ", ".join(words.line(word, 40) for word in claim.missing)
         why = f"lacks: {lacks}" if lacks else "the same words, said otherwise"

@@ -21,10 +21,10 @@ from memread.events import (
     RunStarted,
     to_dict,
 )
-from memread.evidence import bare
 from memread.types import Claim, Counts, Evidence, Skipped, Span
 from memread.views import scans
 from memread.views.base import Clock, Closing
+from memread.views.evidence import verified
 
 VERSION = 1
 """Of the object that `result` makes. New keys do not change it."""
@@ -217,7 +217,7 @@ def _claim(claim: Claim) -> dict[str, Any]:
     """`segment` is null for a statement of the answer that nothing speaks for; see `types.Claim`."""
     return {
         "statement": claim.statement,
-        "verified": claim.verified and not bare(claim.statement),
+        "verified": verified(claim),
         "quote": claim.quote or None,
         "place": _span(claim.span) if claim.span else None,
         "segment": claim.segment if claim.segment >= 0 else None,
