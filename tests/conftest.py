@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from memread.journal import Journal
 from tests.fixtures.gguf_model import write_tiny_gguf
 
 # The models of the tests are so small that a second thread only waits for the first: one takes a quarter of
@@ -94,3 +96,9 @@ def smollm2() -> Path:
         pytest.skip("the embedded model is not installed (pip install 'memread[tiny]')")
     (found,) = Path(spec.submodule_search_locations[0]).glob("*.gguf")
     return found
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal.open(tmp_path / "journal.sqlite3") as opened:
+        yield opened

@@ -51,12 +51,6 @@ def several(tiny_gguf: Path) -> Iterator[LlamaEngine]:
         made.close()
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal.open(tmp_path / "journal.sqlite3") as opened:
-        yield opened
-
-
 def task(
     text: str = TEXT,
     *,

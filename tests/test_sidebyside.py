@@ -35,12 +35,6 @@ def engine(tiny_gguf: Path) -> Iterator[LlamaEngine]:
         made.close()
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal.open(tmp_path / "journal.sqlite3") as opened:
-        yield opened
-
-
 def task(text: str = TEXT, *, lanes: int = LANES, extra: tuple[Skipped, ...] = ()) -> Task:
     return msgspec.structs.replace(one(text, extra=extra), lanes=lanes)
 

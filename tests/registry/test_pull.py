@@ -15,8 +15,8 @@ from memread.profile import Profile
 from memread.registry import catalogue, hub
 from memread.registry.pull import Plan, Pulled, plan, pull
 from tests.fixtures.gguf_model import write_tiny_gguf
+from tests.registry.fetching import Told
 from tests.registry.server import Hub, Server, drop, status
-from tests.registry.test_download import Told
 
 
 @pytest.fixture
