@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0, help="after so long no further pair is begun")
     parser.add_argument("--segments", type=int, default=2, help="of a reading")
     parser.add_argument("--sizes", default="5000,1500", help="tokens of a segment, against bare prefill")
+    parser.add_argument("--before", default="1024", help="tokens before a batch whose cost is measured")
     parser.add_argument("--lengths", default="8192", help="tokens in one context, such as 32768,65536,131072")
     parser.add_argument(
         "--long", type=int, default=40_000, help="tokens of the long reading; 1000000 is the target"
@@ -75,6 +76,7 @@ def main() -> None:
             minutes=given.minutes,
             segments=given.segments,
             sizes=tuple(int(size) for size in given.sizes.split(",")),
+            before=tuple(int(count) for count in given.before.split(",")),
             lengths=tuple(int(length) for length in given.lengths.split(",")),
             long=given.long,
             questions=given.questions,

@@ -13,33 +13,32 @@ from benchmarks.reading import Options
 from memread.engine.llamacpp.library import cpu_threads
 from memread.engine.llamacpp.model import Model
 
-_BEFORE = 1024
-"""Tokens in the context before the batch."""
 _SIZES = (1, 4, 16, 32, 63, 64, 96, 128)
 
 
 class _Context:
-    """A bare llama.cpp context that has `_BEFORE` tokens of the book, and goes on from there."""
+    """A bare llama.cpp context that has `before` tokens of the book, and goes on from there."""
 
-    def __init__(self, model: Model, flash: int, threads: int) -> None:
+    def __init__(self, model: Model, before: int, flash: int, threads: int) -> None:
         self._api: Any = model.lib.api
+        self._before = before
         self._vocabulary = model.vocabulary.size
-        text = "".join(passage.text for passage in passages(model, _BEFORE + 2 * max(_SIZES)))
+        text = "".join(passage.text for passage in passages(model, before + 2 * max(_SIZES)))
         self._ids = model.vocabulary.encode(text)
         params = self._api.llama_context_default_params()
-        params.n_ctx, params.n_batch, params.n_ubatch = _BEFORE + 2 * max(_SIZES), 512, 512
+        params.n_ctx, params.n_batch, params.n_ubatch = before + 2 * max(_SIZES), 512, 512
         params.n_threads = params.n_threads_batch = threads
         params.flash_attn_type = flash
         self._context = self._api.llama_init_from_model(model.handle, params)
         self._batch = self._api.llama_batch_init(512, 0, 1)
-        for start in range(0, _BEFORE, 512):
-            self._decode(start, 512)
+        for start in range(0, before, 512):
+            self._decode(start, min(512, before - start))
 
     def run(self, sizes: Sequence[int]) -> tuple[float, np.ndarray]:
         """Batches of these sizes: seconds, and the logits of their tokens, [tokens, vocabulary]."""
         api = self._api
-        api.llama_memory_seq_rm(api.llama_get_memory(self._context), 0, _BEFORE, -1)
-        took, at, logits = 0.0, _BEFORE, []
+        api.llama_memory_seq_rm(api.llama_get_memory(self._context), 0, self._before, -1)
+        took, at, logits = 0.0, self._before, []
         for size in sizes:
             began = now()
             self._decode(at, size)
@@ -68,26 +67,32 @@ def batches(options: Options) -> Iterator[Row]:
     """Milliseconds a token by the size of the batch, with and without flash attention; what logits do."""
     for name, path in options.models():
         with Model(path) as model:
-            for flash, said in ((1, "flash attention"), (0, "no flash attention")):
-                context = _Context(model, flash, options.threads or cpu_threads())
-                try:
-                    clock = options.clock
-                    _, alone = context.run([1] * 8)
-                    for size in _SIZES:
-                        values: list[float] = []
-                        while not values or (len(values) < options.runs and not clock.over):
-                            took, logits = context.run([size])
-                            values.append(1000 * took / size)
-                        same = min(len(alone), size)
-                        apart = float(np.abs(logits[:same] - alone[:same]).max())
-                        yield figure(
-                            "batches",
-                            f"a token in a batch of {size}, {said}, {name}",
-                            "–",
-                            values,
-                            "ms",
-                            f"logits differ from those of batches of one by up to {apart:.2g} "
-                            f"(their standard deviation: {alone.std():.2g})",
-                        )
-                finally:
-                    context.close()
+            for before in options.before:
+                for flash, said in ((1, "flash attention"), (0, "plain attention")):
+                    what = f"after {before:,}, {said}, {name}"
+                    context = _Context(model, before, flash, options.threads or cpu_threads())
+                    try:
+                        yield from _sizes(options, context, what)
+                    finally:
+                        context.close()
+
+
+def _sizes(options: Options, context: _Context, what: str) -> Iterator[Row]:
+    clock = options.clock
+    _, alone = context.run([1] * 8)
+    for size in _SIZES:
+        values: list[float] = []
+        while not values or (len(values) < options.runs and not clock.over):
+            took, logits = context.run([size])
+            values.append(1000 * took / size)
+        same = min(len(alone), size)
+        apart = float(np.abs(logits[:same] - alone[:same]).max())
+        yield figure(
+            "batches",
+            f"a token in a batch of {size}, {what}",
+            "–",
+            values,
+            "ms",
+            f"logits differ from those of batches of one by up to {apart:.2g} "
+            f"(their standard deviation: {alone.std():.2g})",
+        )

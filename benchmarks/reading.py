@@ -54,6 +54,8 @@ class Options(msgspec.Struct, frozen=True):
     """Segments of a reading."""
     sizes: tuple[int, ...]
     """Tokens of a segment, where a reading is compared with bare prefill."""
+    before: tuple[int, ...]
+    """Tokens in the context before a batch whose cost is measured."""
     lengths: tuple[int, ...]
     """Tokens, where a text is read in one context."""
     long: int

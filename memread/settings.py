@@ -173,7 +173,7 @@ SETTINGS: Final = (
         "engine.flash_attention",
         "auto",
         "auto, on or off",
-        "Attention without large intermediates.",
+        "Attention in tiles, without large intermediates; auto: not on x86 processors, where it is slower.",
         _word("auto", "on", "off"),
     ),
     Setting(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from memread.engine.llamacpp.engine import LlamaEngine, Settings
+from memread.engine.llamacpp.engine import LlamaEngine, Settings, flash_attention
 from memread.engine.llamacpp.model import Model, fitting_layers
 from memread.engine.llamacpp.template import chat_frame
 from memread.engine.llamacpp.vocabulary import Vocabulary
@@ -213,6 +214,14 @@ def finish_loose(engine: LlamaEngine, count: int) -> dict[int, str]:
             if isinstance(output, Done):
                 done[output.ticket] = output.reply.finish
     return done
+
+
+def test_attention_is_plain_where_that_is_faster_and_fits(model: Model, engine: LlamaEngine) -> None:
+    plain = "off" if platform.machine().lower() in ("x86_64", "amd64") else "auto"
+    assert engine.info.settings["flash"] == plain
+    assert flash_attention(model, Settings(context=2048, flash="on")) == "on"
+    assert flash_attention(model, Settings(context=2048, kv="q8_0")) == "auto"  # which needs it
+    assert flash_attention(model, Settings(context=1 << 24)) == "auto"  # gibibytes of scores
 
 
 def test_what_cannot_fit_is_refused_before_it_is_read(engine: LlamaEngine) -> None:

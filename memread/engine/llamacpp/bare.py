@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from memread.engine.llamacpp.engine import FLASH, KV_TYPES, Settings
+from memread.engine.llamacpp.engine import FLASH, KV_TYPES, Settings, flash_attention
 from memread.engine.llamacpp.library import cpu_threads
 from memread.engine.llamacpp.model import Model
 from memread.errors import EngineFailed, OutOfMemory
@@ -25,7 +25,7 @@ class Bare:
         params.n_ctx = settings.context
         params.n_batch = params.n_ubatch = params.n_outputs_max = self._size
         params.n_threads = params.n_threads_batch = settings.threads or cpu_threads()
-        params.flash_attn_type = FLASH[settings.flash]
+        params.flash_attn_type = FLASH[flash_attention(model, settings)]
         params.type_k = params.type_v = KV_TYPES[settings.kv]
         params.no_perf = True
         self._context: Any = self._api.llama_init_from_model(model.handle, params)

@@ -15,6 +15,7 @@ would change, and with it, in the last bits, the whole reply (docs/PERFORMANCE.m
 from __future__ import annotations
 
 import ctypes
+import platform
 import threading
 import time
 from collections import deque
@@ -38,6 +39,8 @@ FLASH = {"auto": -1, "off": 0, "on": 1}
 """llama.cpp's enum llama_flash_attn_type."""
 KV_TYPES = {"f16": 1, "bf16": 30, "q8_0": 8}
 """ggml's enum ggml_type."""
+_SCORES = 1 << 30
+"""Bytes that attention may need for the scores of one batch when it is not computed in tiles."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -47,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True):
     """Prompt and reply of one request, at most."""
     slots: int = 1
     flash: str = "auto"
-    """Flash attention: "on", "off", or "auto", llama.cpp's own choice."""
+    """Flash attention: a key of FLASH; "auto": see flash_attention."""
     kv: str = "f16"
     """The type of the KV cache: a key of KV_TYPES. "q8_0" needs flash attention."""
     batch: int = 512
@@ -57,6 +60,21 @@ class Settings(msgspec.Struct, frozen=True):
     copy_ahead: int = 63
     """Tokens guessed ahead in one batch, of all slots together; 0: none. Each needs memory for its logits.
     One more is computed with them: on a CPU 64 tokens take less time than 63 (docs/PERFORMANCE.md)."""
+
+
+def flash_attention(model: Model, settings: Settings) -> str:
+    """What "auto" stands for: "off" on an x86 processor, else "auto", llama.cpp's own choice.
+
+    There flash attention computes batches under 64 tokens, as those of replies, up to four times slower
+    than plain attention; prompts take the same time (docs/PERFORMANCE.md). Other processors were not
+    measured. It stays where the KV cache is quantized, which needs it, and where plain attention's scores,
+    batch × context × heads × 4 bytes, would be more than a gibibyte.
+    """
+    scores = settings.batch * settings.context * settings.slots * model.heads * 4
+    plain = model.gpu_layers == 0 and settings.kv != "q8_0" and scores <= _SCORES
+    if settings.flash == "auto" and plain and platform.machine().lower() in ("x86_64", "amd64"):
+        return "off"
+    return settings.flash
 
 
 class _Share(NamedTuple):
@@ -87,7 +105,8 @@ class LlamaEngine:
         """
         self._model, self._api = model, model.lib.api
         threads = settings.threads or cpu_threads()
-        self._settings = msgspec.structs.replace(settings, threads=threads)
+        settings = msgspec.structs.replace(settings, threads=threads, flash=flash_attention(model, settings))
+        self._settings = settings
         self._frame = model.frame
         api = self._api
         model.lib.log.clear()

@@ -88,6 +88,11 @@ class Model:
         return int(self.lib.api.llama_model_n_ctx_train(self.handle))
 
     @property
+    def heads(self) -> int:
+        """Attention heads of a layer."""
+        return int(self.lib.api.llama_model_n_head(self.handle))
+
+    @property
     def frame(self) -> ChatFrame:
         """The chat frame of the template in the file. Raises ModelUnloadable."""
         raw: bytes | None = self.lib.api.llama_model_chat_template(self.handle, None)
