@@ -117,7 +117,7 @@ class BpeTokenizer:
         return sum(1 if isinstance(part, int) else self._count(part) for part in self._parts(text))
 
     def _count(self, text: str) -> int:
-        count = sum(1 for _ in self._ranks(text))
+        count = sum(len(self._encoding.encode_ordinary(piece)) for piece in _pieces(text))
         if self._absent:
             data = text.encode()
             count -= len(data) - len(data.translate(None, self._absent))

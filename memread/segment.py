@@ -45,8 +45,8 @@ def segments(
 
     def cut(final: bool) -> Iterator[Segment]:
         nonlocal index
-        while buffer.text and (length := _cut(buffer.text, final, tokenizer, budget)):
-            yield buffer.take(length, index, tokenizer)
+        while buffer.text and (found := _cut(buffer.text, final, tokenizer, budget)):
+            yield buffer.take(*found, index)
             index += 1
 
     for item in items:
@@ -71,7 +71,7 @@ class _Buffer:
             self._passages.append((len(self.text), passage))
             self.text += passage.text
 
-    def take(self, length: int, index: int, tokenizer: Tokenizer) -> Segment:
+    def take(self, length: int, tokens: int, index: int) -> Segment:
         """The segment of the first `length` characters, which leave the buffer."""
         text, self.text = self.text[:length], self.text[length:]
         last = max(len(text.rstrip()) - 1, 0)
@@ -82,7 +82,7 @@ class _Buffer:
         while self._passages and self._passages[0][0] + len(self._passages[0][1].text) <= length:
             self._fraction = self._passages.pop(0)[1].fraction
         self._passages = [(start - length, passage) for start, passage in self._passages]
-        return Segment(SegmentInfo(index, tokenizer.count(text), span, digest(text), fraction), text, places)
+        return Segment(SegmentInfo(index, tokens, span, digest(text), fraction), text, places)
 
     def _places(self, length: int) -> tuple[tuple[int, Locator], ...]:
         """Where in the segment a new page, chapter or document begins: what counting lines does not tell."""
@@ -114,24 +114,24 @@ class _Buffer:
         return passage.locator.advanced(passage.text[: offset - start])
 
 
-def _cut(text: str, final: bool, tokenizer: Tokenizer, budget: int) -> int:
-    """Length of the next segment; 0 when more text is needed to tell."""
+def _cut(text: str, final: bool, tokenizer: Tokenizer, budget: int) -> tuple[int, int] | None:
+    """Length and tokens of the next segment; None when more text is needed to tell."""
     window = budget * _WINDOW
     while True:
         whole = final and len(text) <= window
         if len(text) < window and not whole:
-            return 0
-        length = _fit(text[:window], tokenizer, budget)
+            return None
+        length, tokens = _fit(text[:window], tokenizer, budget)
         if length < min(window, len(text)) or whole:
-            return length
+            return length, tokens
         window *= 2  # all of it fits (long tokens): look further before deciding
 
 
-def _fit(text: str, tokenizer: Tokenizer, budget: int) -> int:
-    """Length of the prefix of `text` that is the segment: within the budget, at the best joint."""
+def _fit(text: str, tokenizer: Tokenizer, budget: int) -> tuple[int, int]:
+    """Length and tokens of the prefix of `text` that is the segment: within the budget, at the best joint."""
     total = tokenizer.count(text)
     if total <= budget:
-        return len(text)
+        return len(text), total
     taken, used = 0, 0
     lines_first = lines_are_joints(text)
     for joint in (
@@ -145,8 +145,8 @@ def _fit(text: str, tokenizer: Tokenizer, budget: int) -> int:
         ends = [end for end in ends if taken < end < len(text)]
         taken, used = _last_fitting(text, ends, tokenizer, budget, (taken, used), (len(text), total))
         if used >= _FULL * budget or (joint is _GRAPHEME and taken):
-            return taken
-    return taken or 1
+            break
+    return (taken, used) if taken else (1, tokenizer.count(text[:1]))
 
 
 def _last_fitting(
