@@ -17,6 +17,7 @@ from benchmarks.lanes import lanes
 from benchmarks.limit import limit
 from benchmarks.measure import Row, machine, table
 from benchmarks.models import FILE_TYPES, embedded
+from benchmarks.peers import peers
 from memread.engine.llamacpp.library import library
 
 PARTS = {
@@ -30,6 +31,7 @@ PARTS = {
     "linear": reading.linear,
     "limit": limit,
     "server": programs.server,
+    "peers": peers,
     "box": programs.box,
     "start": programs.start,
 }

@@ -36,6 +36,7 @@ class KnownReplies(LlamaEngine):
         super().__init__(model, settings, name="benchmark", digest="")
         encode = model.vocabulary.encode
         self._replies = {"update": encode(memory), "answer": encode(answer)}
+        self.answer_tokens = len(self._replies["answer"])
         self._end = ending(model)
         self._kinds: dict[int, str] = {}
         self.requests: list[Request] = []

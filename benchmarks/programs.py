@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.measure import Clock, Row, figure, paired, ratio, seconds
 from benchmarks.models import embedded, ending, memory_of, passages
@@ -59,7 +60,8 @@ def server(options: Options) -> Iterator[Row]:
     """memread ÷ one chat completion a segment over HTTP to llama-cpp-python's server, same file and segments.
 
     memread leaves a memory of 512 tokens unchanged; the server writes 512 tokens, one by one, as it does
-    whatever they say: it may not end before. So both write a memory of 512 tokens after each segment.
+    whatever they say: it may not end before. So both write a memory of 512 tokens after each segment, and
+    then an answer of the same length.
     """
     for name, path in options.models():
         with Model(path) as model:
@@ -69,13 +71,9 @@ def server(options: Options) -> Iterator[Row]:
             texts = [item for item in cut if isinstance(item, Segment)][: options.segments]
             written = len(model.vocabulary.encode(memory))
             end = ending(model)
-            wordings = [
-                "".join(part.text for part in parts if not part.marker)
-                for parts in (
-                    prompts.update(profile, model.frame, question=QUESTION, memory=memory, section=text.text)
-                    for text in texts
-                )
-            ]
+            fields = {"prompt": QUESTION, "memory": memory}
+            wordings = [prompts.fill(profile.wording.update, chunk=text.text, **fields) for text in texts]
+            last = prompts.fill(profile.wording.answer, **fields)
             threads = options.threads or cpu_threads()
             with (
                 _serving(path, 4096, threads) as address,
@@ -87,7 +85,12 @@ def server(options: Options) -> Iterator[Row]:
                     return seconds(lambda: [*drive(engine, [reading])])
 
                 def theirs() -> float:
-                    return seconds(lambda: [_complete(address, text, written, end) for text in wordings])
+                    return seconds(write)
+
+                def write() -> None:
+                    for text in wordings:
+                        _complete(address, text, written, end)
+                    _complete(address, last, engine.answer_tokens, end)
 
                 theirs_once = _complete(address, wordings[0], 1, end)
                 assert theirs_once == 1
@@ -127,10 +130,10 @@ def box(options: Options) -> Iterator[Row]:
         memory = published.wording.initial_memory
         for text in texts:
             message = published.wording.update.format(prompt=QUESTION, memory=memory, chunk=text)
-            memory, written = _chat(address, message, max_tokens=budget.memory, **sampling)
+            memory, written = chat(address, message, max_tokens=budget.memory, **sampling)
             replies.append(written)
         message = published.wording.answer.format(prompt=QUESTION, memory=memory)
-        _chat(address, message, max_tokens=budget.answer, **sampling)
+        chat(address, message, max_tokens=budget.answer, **sampling)
 
     replies: list[int] = []
     ask("short.txt")  # the first use makes the weights ready, once and for all
@@ -188,11 +191,17 @@ def _serving(path: Path, context: int, threads: int = 0) -> Iterator[str]:
 
 def _complete(address: str, message: str, tokens: int, end: int) -> int:
     """One chat completion of exactly so many tokens; how many they were."""
-    return _chat(address, message, max_tokens=tokens, temperature=0.0, logit_bias={str(end): -100})[1]
+    return chat(address, message, max_tokens=tokens, temperature=0.0, logit_bias={str(end): -100})[1]
 
 
-def _chat(address: str, message: str, **settings: object) -> tuple[str, int]:
+def chat(address: str, message: str, **settings: object) -> tuple[str, int]:
     """One chat completion: its text, and of how many tokens."""
+    found = completion(address, message, **settings)
+    return found["choices"][0]["message"]["content"], found["usage"]["completion_tokens"]
+
+
+def completion(address: str, message: str, **settings: object) -> Any:
+    """What a server says to one message, as it says it."""
     body = {"messages": [{"role": "user", "content": message}], **settings}
     request = urllib.request.Request(
         f"{address}/v1/chat/completions",
@@ -200,5 +209,4 @@ def _chat(address: str, message: str, **settings: object) -> tuple[str, int]:
         headers={"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=3600) as response:
-        found = json.load(response)
-    return found["choices"][0]["message"]["content"], found["usage"]["completion_tokens"]
+        return json.load(response)

@@ -1,0 +1,132 @@
+"""memread against llama.cpp's own server: the same memories rewritten, replies as the model gives them.
+
+The embedded reader rewrites a memory of some sentences over sections that have nothing for its question.
+llama.cpp's server (through xllamacpp) gets the same prompts as chat completions, plain and with each of its
+ways of guessing from what it has seen (n-gram self-speculation, llama.cpp#18471 and #19164).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.measure import Row, paired, ratio, seconds
+from benchmarks.models import passages
+from benchmarks.programs import chat
+from benchmarks.reading import Options
+from memread import prompts, weights
+from memread.compose import chosen_profile
+from memread.config import load
+from memread.engine.llamacpp.engine import LlamaEngine, Settings
+from memread.engine.llamacpp.library import cpu_threads
+from memread.engine.llamacpp.model import Model
+from memread.protocols import Done
+from memread.registry import find
+from memread.segment import segments
+from memread.types import Request, Segment
+
+QUESTION = "What is the code of the eastern gate?"
+MEMORY = """The code of the eastern gate is 7431, as the porter told the two sisters in the year of the flood.
+The eastern gate was built by Aldous Merriweather, who kept its code in a ledger bound in green leather.
+The code of the eastern gate was changed once before, when the miller's son had told it to a pedlar."""
+WAYS = ("NONE", "NGRAM_SIMPLE", "NGRAM_MAP_K", "NGRAM_MAP_K4V", "NGRAM_MOD")
+"""Of xllamacpp.common_speculative_type."""
+_SERVER = """
+import sys, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.n_ctx, params.n_parallel = sys.argv[1], 4096, 1
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = int(sys.argv[2])
+params.verbosity, params.port = 0, 0
+way = "COMMON_SPECULATIVE_TYPE_" + sys.argv[3]
+params.speculative.types = [getattr(xllamacpp.common_speculative_type, way)]
+server = xllamacpp.Server(params)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+"""
+
+
+def peers(options: Options) -> Iterator[Row]:
+    """memread ÷ llama.cpp's server, with each of its ways of guessing."""
+    config = load(environ={**os.environ, "MEMREAD_DATA_DIR": str(options.folder)})
+    found = find(None, config.model_folders)
+    profile = chosen_profile(config, found)
+    path = weights.prepare(config, found).path
+    threads = options.threads or cpu_threads()
+    with Model(path) as model:
+        size = profile.budget.segment
+        cut = segments(iter(passages(model, options.segments * size)), model.vocabulary, size)
+        texts = [item.text for item in cut if isinstance(item, Segment)][: options.segments]
+        asked = [
+            Request(
+                "update",
+                prompts.update(profile, model.frame, question=QUESTION, memory=MEMORY, section=text),
+                profile.budget.memory,
+                profile.sampling,
+                rewrites=MEMORY,
+                quotes=(text,),
+            )
+            for text in texts
+        ]
+        wordings = [
+            prompts.fill(profile.wording.update, prompt=QUESTION, memory=MEMORY, chunk=text) for text in texts
+        ]
+        engine = LlamaEngine(model, Settings(context=4096, threads=threads), name="", digest="")
+        try:
+            for way in WAYS:
+                with _serving(path, threads, way) as address:
+                    ours: list[str] = []
+                    theirs: list[str] = []
+
+                    def read() -> None:
+                        ours[:] = [_reply(engine, request) for request in asked]
+
+                    def serve() -> None:
+                        limit = profile.budget.memory
+                        theirs[:] = [
+                            chat(address, text, max_tokens=limit, temperature=0.0)[0] for text in wordings
+                        ]
+
+                    pairs = paired(lambda: seconds(read), lambda: seconds(serve), options.runs, options.clock)
+                same = sum(one.strip() == other.strip() for one, other in zip(ours, theirs, strict=True))
+                tokens = sum(map(model.vocabulary.count, ours)) / len(ours)
+                yield ratio(
+                    "peers",
+                    f"memread ÷ llama.cpp's server, {way.lower()}: {len(texts)} memories rewritten",
+                    "< 1",
+                    pairs,
+                    f"{min(a for a, _ in pairs):.1f} s against {min(b for _, b in pairs):.1f} s; "
+                    f"{same} of {len(texts)} replies the same, {tokens:.0f} tokens on average",
+                )
+        finally:
+            engine.close()
+
+
+def _reply(engine: LlamaEngine, request: Request) -> str:
+    engine.submit(0, request)
+    while True:
+        for output in engine.step():
+            if isinstance(output, Done):
+                return output.reply.text
+
+
+@contextmanager
+def _serving(path: Path, threads: int, way: str) -> Iterator[str]:
+    """llama.cpp's own server with a model; its address."""
+    command = [sys.executable, "-c", _SERVER, str(path), str(threads), way]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None and process.stdin is not None
+    try:
+        address = process.stdout.readline().strip()
+        if not address:
+            raise SystemExit("llama.cpp's server does not start: pip install --group test")
+        yield address
+    finally:
+        process.stdin.close()
+        process.terminate()
+        process.wait(30)
