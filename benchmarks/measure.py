@@ -26,6 +26,8 @@ class Row(msgspec.Struct, frozen=True):
     """ "" for a ratio."""
     detail: str = ""
     """The figures behind it, in words."""
+    figures: tuple[float, ...] = ()
+    """What a curve is drawn from: (tokens, A, B); seconds, or bytes."""
 
     def shown(self) -> str:
         spread = f" ({self.least:.3g} to {self.most:.3g}, {self.runs} runs)" if self.runs > 1 else " (1 run)"

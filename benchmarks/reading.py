@@ -263,21 +263,19 @@ def context(options: Options) -> Iterator[Row]:
         for length in options.lengths:
             ours = _child(path, "read", length, options.threads)
             whole = _child(path, "whole", length, options.threads)
-            detail = f"{ours['seconds']:.0f} s against {whole['seconds']:.0f} s"
-            yield figure(
-                "context",
-                f"reading ÷ the text in one context, {length:,} tokens, {name}: time",
-                "< 1 from 32K up",
-                [ours["seconds"] / whole["seconds"]],
-                detail=detail,
-            )
-            yield figure(
-                "context",
-                f"reading ÷ the text in one context, {length:,} tokens, {name}: peak memory",
-                "< 1 from 32K up",
-                [ours["peak"] / whole["peak"]],
-                detail=f"{ours['peak'] / 2**20:.0f} MiB against {whole['peak'] / 2**20:.0f} MiB",
-            )
+            details = {
+                "seconds": f"{ours['seconds']:.0f} s against {whole['seconds']:.0f} s",
+                "peak": f"{ours['peak'] / 2**20:.0f} MiB against {whole['peak'] / 2**20:.0f} MiB",
+            }
+            for key, said in (("seconds", "time"), ("peak", "peak memory")):
+                row = figure(
+                    "context",
+                    f"reading ÷ the text in one context, {length:,} tokens, {name}: {said}",
+                    "< 1 from 32K up",
+                    [ours[key] / whole[key]],
+                    detail=details[key],
+                )
+                yield msgspec.structs.replace(row, figures=(length, ours[key], whole[key]))
 
 
 def linear(options: Options) -> Iterator[Row]:

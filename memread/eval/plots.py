@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _GREY, _GRID = "#222222", "#6b6b6b", "#e3e3e3"
-_STYLES: Final = (
+_INK, _GREY, GRID = "#222222", "#6b6b6b", "#e3e3e3"
+LINES: Final = (
     ("#0072B2", "o", "-", 2.6),  # memread is first, and heaviest
     ("#D55E00", "s", (0, (5, 2)), 1.7),
     ("#009E73", "^", (0, (1, 1.5)), 1.7),
@@ -43,7 +43,7 @@ _CAUSES: Final[dict[Cause, tuple[str, str]]] = {
     "degenerated": ("#333333", ""),
     "unknown": ("#e4e4e4", ""),
 }
-_RC: Final = {
+STYLE: Final = {
     "font.size": 10,
     "font.family": "DejaVu Sans",
     "axes.edgecolor": _GREY,
@@ -76,7 +76,7 @@ def plot(results: Sequence[Result], folder: Path, name: str) -> list[Path]:
     import matplotlib
 
     written = []
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(STYLE):
         drawn = {"accuracy": accuracy(results), "grid": grid(results), "failures": failures(results)}
         for kind, figure in drawn.items():
             if figure is None:
@@ -187,7 +187,7 @@ def _lines(ax: Axes, group: list[Cell], arms: list[str], styles: dict[str, tuple
     # Marks of what does not fit stand below 0: they are no accuracy.
     ax.set_ylim(-13 if any(cell.misfits and not cell.accuracy for cell in group) else -4, 104)
     ax.set_yticks([0, 25, 50, 75, 100])
-    ax.grid(axis="y", color=_GRID, linewidth=0.8)
+    ax.grid(axis="y", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     _plain(ax)
 
@@ -308,7 +308,7 @@ def failures(results: Sequence[Result]) -> Figure | None:
     ax.set_ylim(at - 0.4, -1.1)
     ax.set_xlim(0, 100)
     ax.set_xlabel("items that failed, % of those answered (numbers: items)")
-    ax.grid(axis="x", color=_GRID, linewidth=0.8)
+    ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     ax.tick_params(axis="y", length=0)
     _plain(ax)
@@ -326,8 +326,8 @@ def failures(results: Sequence[Result]) -> Figure | None:
 
 def _styles(arms: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """A method has the same colour in every figure; the settings of a sweep take those that are left."""
-    plain = {name: _STYLES[_ORDER.index(name)] for name in arms if name in _ORDER}
-    left = [style for style in _STYLES if style not in plain.values()] or list(_STYLES)
+    plain = {name: LINES[_ORDER.index(name)] for name in arms if name in _ORDER}
+    left = [style for style in LINES if style not in plain.values()] or list(LINES)
     swept = [name for name in arms if name not in plain]
     return plain | {name: left[number % len(left)] for number, name in enumerate(swept)}
 

@@ -221,6 +221,7 @@ def test_attention_is_plain_where_that_is_faster_and_fits(model: Model, engine: 
     assert engine.info.settings["flash"] == plain
     assert flash_attention(model, Settings(context=2048, flash="on")) == "on"
     assert flash_attention(model, Settings(context=2048, kv="q8_0")) == "auto"  # which needs it
+    assert flash_attention(model, Settings(context=2048, slots=2)) == "auto"
     assert flash_attention(model, Settings(context=1 << 24)) == "auto"  # gibibytes of scores
 
 

@@ -67,11 +67,13 @@ def flash_attention(model: Model, settings: Settings) -> str:
 
     There flash attention computes batches under 64 tokens, as those of replies, up to four times slower
     than plain attention; prompts take the same time (docs/PERFORMANCE.md). Other processors were not
-    measured. It stays where the KV cache is quantized, which needs it, and where plain attention's scores,
-    batch × context × heads × 4 bytes, would be more than a gibibyte.
+    measured. It stays where the KV cache is quantized, which needs it, where plain attention's scores,
+    batch × context × heads × 4 bytes, would be more than a gibibyte, and with several slots: plain attention
+    computes a token's scores for the cells of all of them.
     """
-    scores = settings.batch * settings.context * settings.slots * model.heads * 4
-    plain = model.gpu_layers == 0 and settings.kv != "q8_0" and scores <= _SCORES
+    scores = settings.batch * settings.context * model.heads * 4
+    fits = settings.slots == 1 and scores <= _SCORES
+    plain = model.gpu_layers == 0 and settings.kv != "q8_0" and fits
     if settings.flash == "auto" and plain and platform.machine().lower() in ("x86_64", "amd64"):
         return "off"
     return settings.flash
