@@ -36,6 +36,9 @@ PARTS = {
     "start": programs.start,
 }
 
+OTHERS = {"server", "peers", "box", "start"}
+"""Parts that run other programs: this process's clock does not tell their processor time."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -68,6 +71,9 @@ def main() -> None:
         parser.error(f"no GGUF type {name!r}: of {', '.join(FILE_TYPES)}")
     for name in [name for name in given.parts if name not in PARTS]:
         parser.error(f"no part {name!r}: of {', '.join(PARTS)}")
+    parts = given.parts or list(PARTS)
+    if given.clock == "cpu" and (timed := [name for name in parts if name in OTHERS]):
+        parser.error(f"{', '.join(timed)}: other programs' processor time is not seen; --clock wall")
     with tempfile.TemporaryDirectory(prefix="memread-bench-") as folder:
         options = reading.Options(
             model=given.model or embedded(),
@@ -86,7 +92,7 @@ def main() -> None:
         where = f"{machine()}, llama-cpp-python {library().version}, {options.model.name}"
         print(f"{datetime.date.today()}, {where}\n", flush=True)
         rows: list[Row] = []
-        for name in given.parts or PARTS:
+        for name in parts:
             for row in PARTS[name](options):
                 rows.append(row)
                 print(

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from benchmarks.measure import Clock, paired, ratio
+from benchmarks import curves
+from benchmarks.measure import Clock, Row, paired, ratio
 from benchmarks.models import Bare, KnownReplies, answer
 from benchmarks.shape import Shape, write
 from memread.engine.llamacpp.engine import Settings
@@ -76,12 +78,35 @@ def test_the_command_writes_a_table(tiny_gguf: Path, tmp_path: Path) -> None:
     assert row["what"] in table and row["what"] in done.stdout and "python -m benchmarks rewrite" in table
 
 
-@pytest.mark.parametrize("arguments", [["nothing"], ["--types", "f17"]])
-def test_what_it_does_not_know_it_says(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing"], "no part 'nothing'"),
+        (["--types", "f17"], "no GGUF type 'f17'"),
+        (["rewrite", "box", "--clock", "cpu"], "box: other programs"),
+    ],
+)
+def test_what_it_cannot_do_it_says(arguments: list[str], said: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 2 and arguments[-1] in done.stderr
+    assert done.returncode == 2 and said in done.stderr
+
+
+def test_curves_are_drawn_from_the_results(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    rows = [
+        Row("context", f"reading ÷ one context: {what}", "", 0.5, 0.5, 0.5, 1, figures=(length, 2.0, 4.0))
+        for what in ("time", "peak memory")
+        for length in (8192, 4096)
+    ]
+    (tmp_path / "results.json").write_bytes(msgspec.json.encode(rows))
+    curves.main(tmp_path / "results.json", tmp_path / "curves.svg")
+    drawn = (tmp_path / "curves.svg").read_text()
+    assert all(word in drawn for word in ("memread", "one context", "4K", "8K", "peak memory, MiB"))
+    (tmp_path / "results.json").write_bytes(msgspec.json.encode([Row("rewrite", "", "", 1, 1, 1, 1)]))
+    with pytest.raises(SystemExit, match="no curves"):
+        curves.main(tmp_path / "results.json", tmp_path / "curves.svg")
 
 
 def test_a_random_model_of_a_real_shape_is_one_that_llama_cpp_reads(tiny_gguf: Path, tmp_path: Path) -> None:
