@@ -14,7 +14,7 @@ import typer
 from memread.cli import interrupts
 from memread.cli.errors import note
 from memread.cli.eval_options import (
-    FileOption,
+    FilesOption,
     HaystackOption,
     JsonOption,
     LengthsOption,
@@ -238,21 +238,24 @@ def file(
 
 
 @app.command()
-def show(results: FileOption, json: JsonOption = False) -> None:
-    """The table of a result file: accuracy, cost, and why items failed."""
+def show(results: FilesOption, json: JsonOption = False) -> None:
+    """The table of result files: accuracy, cost, and why items failed."""
     _show(_read(results), json)
 
 
 @app.command()
 def plot(
-    results: FileOption,
+    results: FilesOption,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="A folder. Default: that of the results.", show_default=False),
+        typer.Option("-o", "--out", help="A folder. Default: that of the first file.", show_default=False),
     ] = None,
     terminal: Annotated[bool, typer.Option("--terminal", help="Bars in the terminal; no files.")] = False,
 ) -> None:
-    """Figures of a result file, as PNG and SVG: accuracy by length, the depth grid, the failures."""
+    """Figures of result files, as PNG and SVG: accuracy by length, the depth grid, the failures.
+
+    Several files are drawn together, and several models as lines of one figure.
+    """
     from memread.eval import plots, report
 
     if not terminal:
@@ -261,7 +264,8 @@ def plot(
     if terminal:
         typer.echo(report.bars(found, shutil.get_terminal_size().columns))
         return
-    written = plots.plot(found, out or results.parent, results.name.partition(".")[0] or "results")
+    first = results[0]
+    written = plots.plot(found, out or first.parent, first.name.partition(".")[0] or "results")
     for path in written:
         typer.echo(str(path))
     if not written:
@@ -313,7 +317,7 @@ def _run(
     except KeyboardInterrupt:
         note(f"memread: stopped. What was done is kept: the same command goes on, to {path}")
         raise
-    _show(_read(path), json)
+    _show(_read([path]), json)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -331,13 +335,17 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {**own, "flags": flags}
 
 
-def _read(path: Path) -> list[Result]:
+def _read(paths: Sequence[Path]) -> list[Result]:
+    """The results of all files; what is in several is counted once."""
     from memread.eval.results import read
 
-    found, notices = read(path)
-    for notice in notices:
-        note(f"memread: {notice}")
-    return found
+    found: dict[str, Result] = {}
+    for path in paths:
+        results, notices = read(path)
+        found |= {result.key: result for result in results}
+        for notice in notices:
+            note(f"memread: {notice}")
+    return list(found.values())
 
 
 def _show(results: Sequence[Result], json: bool) -> None:

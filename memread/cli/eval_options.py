@@ -58,7 +58,10 @@ HaystackOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")]
-FileOption = Annotated[Path, typer.Argument(metavar="RESULTS", help="A file that memread eval wrote.")]
+FilesOption = Annotated[
+    list[Path],
+    typer.Argument(metavar="RESULTS...", help="Files that memread eval wrote.", show_default=False),
+]
 
 
 def parts(text: str) -> list[str]:

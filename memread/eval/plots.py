@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from memread.errors import FileUnreadable, UsageError
 from memread.eval.diagnose import NAMES, Cause
 from memread.eval.intervals import interval
-from memread.eval.report import ALL, Cell, arm, by_arm, causes, cells, label, places, tokens
+from memread.eval.report import ALL, Cell, arm, by_arm, causes, cells, compared, label, places, tokens
 from memread.eval.results import Result
 
 if TYPE_CHECKING:
@@ -70,11 +70,14 @@ def require() -> None:
 def plot(results: Sequence[Result], folder: Path, name: str) -> list[Path]:
     """Draw every figure for which there is something to draw; the files that were written.
 
+    Several models are lines of one figure.
+
     Raises UsageError without matplotlib, FileUnreadable when `folder` cannot be written.
     """
     require()
     import matplotlib
 
+    results = compared(results)
     written = []
     with matplotlib.rc_context(STYLE):
         drawn = {"accuracy": accuracy(results), "grid": grid(results), "failures": failures(results)}

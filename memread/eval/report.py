@@ -63,6 +63,18 @@ def arm(result: Result) -> str:
     return f"{result.method} {result.variant}".rstrip()
 
 
+def compared(results: Sequence[Result]) -> list[Result]:
+    """Results whose lines can be drawn together: of several models, each is named in the variant."""
+    models = sorted({result.model for result in results})
+    if len(models) < 2:
+        return list(results)
+    name = " and ".join(models)
+    return [
+        msgspec.structs.replace(result, model=name, variant=f"{result.variant} {result.model}".lstrip())
+        for result in results
+    ]
+
+
 def cells(results: Sequence[Result]) -> list[Cell]:
     """By model, task and length, methods in their order; then all tasks together where there are several."""
     placed = places(results)

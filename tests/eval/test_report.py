@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
+from memread.cli import eval as cli
 from memread.cli.eval_options import numbers, sizes
 from memread.engine.scripted import ScriptedEngine
 from memread.errors import UsageError
@@ -147,6 +148,26 @@ def test_figures_are_drawn_twice_the_same(tmp_path: Path) -> None:
             assert "memread" in words and "tiny" in words
         else:
             assert one.read_bytes().startswith(b"\x89PNG")
+
+
+def test_several_files_are_shown_and_drawn_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two models are two lines of one panel; what is in both files is counted once."""
+    first = [result(number, 1.0, model="tiny") for number in range(3)]
+    second = [result(number + 3, 0.0, model="base") for number in range(2)]
+    for name, found in (("a.jsonl", first), ("b.jsonl", [*second, first[0]])):
+        (tmp_path / name).write_bytes(b"".join(map(encoded, found)))
+    paths = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    cli.show(paths, json=True)
+    shown = {cell["model"]: cell["items"] for cell in json.loads(capsys.readouterr().out)["cells"]}
+    assert shown == {"tiny": 3, "base": 2}
+    cli.plot(paths, None, False)
+    drawn = ElementTree.parse(tmp_path / "a-accuracy.svg").getroot()
+    words = [text.strip() for text in drawn.itertext() if text.strip()]
+    assert words.count("memread tiny") == words.count("memread base") == 1
+    assert words.count("vt") == 1, "one panel"
+    assert report.compared(first) == first
 
 
 def test_there_is_no_figure_of_nothing(tmp_path: Path) -> None:
