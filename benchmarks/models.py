@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.measure import now
-from memread.engine.llamacpp.engine import LlamaEngine, Settings
+from memread.engine.llamacpp.engine import FLASH, LlamaEngine, Settings
 from memread.engine.llamacpp.library import library
 from memread.engine.llamacpp.model import Model
 from memread.engine.llamacpp.slot import Slot
@@ -60,11 +60,15 @@ def ending(model: Model) -> int:
 class Bare:
     """llama.cpp alone: prompts computed from their first token to their last, nothing else."""
 
-    def __init__(self, model: Model, *, context: int, batch: int = 512, threads: int) -> None:
+    def __init__(
+        self, model: Model, *, context: int, batch: int = 512, threads: int, flash: str = "auto"
+    ) -> None:
+        """flash: a key of FLASH; "auto" is llama.cpp's own choice."""
         self._api: Any = model.lib.api
         params = self._api.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = context, batch, batch
         params.n_threads = params.n_threads_batch = threads
+        params.flash_attn_type = FLASH[flash]
         params.no_perf = True
         self._size = batch
         self._context = self._api.llama_init_from_model(model.handle, params)

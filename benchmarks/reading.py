@@ -113,7 +113,7 @@ def read(
 
 
 def overhead(options: Options) -> Iterator[Row]:
-    """A reading ÷ bare prefill of exactly its prompts, one after the other."""
+    """A reading ÷ bare prefill of exactly its prompts, one after the other, with the same settings."""
     targets = {64: ("≤ 1.15", "≤ 1.05"), 512: ("≤ 1.5", "≤ 1.20")}
     cases = [(size, tokens, targets[tokens][size >= 5000]) for size in options.sizes for tokens in targets]
     for name, path in options.models():
@@ -124,7 +124,9 @@ def overhead(options: Options) -> Iterator[Row]:
                 # Full segments: a last one that is short would have more overhead than others.
                 tokens = options.segments * segment * 24 // 25
                 with reader(model, memory, threads=options.threads) as engine:
-                    bare = Bare(model, context=8192, threads=engine.info.threads)
+                    used = engine.info.settings
+                    batch, flash = int(used["batch"]), str(used["flash"])
+                    bare = Bare(model, context=8192, batch=batch, threads=engine.info.threads, flash=flash)
                     ids: list[list[int]] = []
 
                     def prefill() -> float:

@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from memread.engine.llamacpp.engine import LlamaEngine, Settings, flash_attention
+from memread.engine.llamacpp.engine import LlamaEngine, Settings, resolved
 from memread.engine.llamacpp.model import Model, fitting_layers
 from memread.engine.llamacpp.template import chat_frame
 from memread.engine.llamacpp.vocabulary import Vocabulary
@@ -216,13 +217,25 @@ def finish_loose(engine: LlamaEngine, count: int) -> dict[int, str]:
     return done
 
 
-def test_attention_is_plain_where_that_is_faster_and_fits(model: Model, engine: LlamaEngine) -> None:
-    plain = "off" if platform.machine().lower() in ("x86_64", "amd64") else "auto"
-    assert engine.info.settings["flash"] == plain
-    assert flash_attention(model, Settings(context=2048, flash="on")) == "on"
-    assert flash_attention(model, Settings(context=2048, kv="q8_0")) == "auto"  # which needs it
-    assert flash_attention(model, Settings(context=2048, slots=2)) == "auto"
-    assert flash_attention(model, Settings(context=1 << 24)) == "auto"  # gibibytes of scores
+def test_attention_is_plain_where_that_is_faster_and_fits(model: Model) -> None:
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+
+    def chosen(**changes: Any) -> tuple[str, int]:
+        found = resolved(model, Settings(**{"context": 2048, **changes}))
+        return found.flash, found.batch
+
+    plain, tiled = ("off", 128) if x86 else ("auto", 512), ("auto", 512)
+    assert chosen() == plain
+    assert chosen(batch=64) == (plain[0], 64)
+    assert chosen(flash="on") == ("on", 512) and chosen(flash="off") == ("off", 128)
+    assert chosen(kv="q8_0") == tiled, "which needs it"
+    assert chosen(slots=2) == tiled
+    assert chosen(context=1 << 24) == tiled, "gibibytes of scores"
+    engine = LlamaEngine(model, Settings(context=512), name="tiny", digest="")
+    try:
+        assert (engine.info.settings["flash"], engine.info.settings["batch"]) == plain
+    finally:
+        engine.close()
 
 
 def test_what_cannot_fit_is_refused_before_it_is_read(engine: LlamaEngine) -> None:

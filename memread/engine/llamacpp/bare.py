@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from memread.engine.llamacpp.engine import FLASH, KV_TYPES, Settings, flash_attention
-from memread.engine.llamacpp.library import cpu_threads
+from memread.engine.llamacpp.engine import FLASH, KV_TYPES, Settings, resolved
 from memread.engine.llamacpp.model import Model
 from memread.errors import EngineFailed, OutOfMemory
 
@@ -19,13 +18,14 @@ class Bare:
     def __init__(self, model: Model, settings: Settings) -> None:
         """settings: as LlamaEngine's; `slots` is 1. Raises OutOfMemory, EngineFailed."""
         self._model, self._api = model, model.lib.api
+        settings = resolved(model, settings)
         self._size = min(settings.batch, settings.context)
         model.lib.log.clear()
         params = self._api.llama_context_default_params()
         params.n_ctx = settings.context
         params.n_batch = params.n_ubatch = params.n_outputs_max = self._size
-        params.n_threads = params.n_threads_batch = settings.threads or cpu_threads()
-        params.flash_attn_type = FLASH[flash_attention(model, settings)]
+        params.n_threads = params.n_threads_batch = settings.threads
+        params.flash_attn_type = FLASH[settings.flash]
         params.type_k = params.type_v = KV_TYPES[settings.kv]
         params.no_perf = True
         self._context: Any = self._api.llama_init_from_model(model.handle, params)

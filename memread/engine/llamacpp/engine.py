@@ -39,6 +39,8 @@ FLASH = {"auto": -1, "off": 0, "on": 1}
 """llama.cpp's enum llama_flash_attn_type."""
 KV_TYPES = {"f16": 1, "bf16": 30, "q8_0": 8}
 """ggml's enum ggml_type."""
+_BATCH, _PLAIN_BATCH = 512, 128
+"""Prompt tokens at a time, with flash attention and without, where the scores then stay in the caches."""
 _SCORES = 1 << 30
 """Bytes that attention may need for the scores of one batch when it is not computed in tiles."""
 
@@ -50,11 +52,11 @@ class Settings(msgspec.Struct, frozen=True):
     """Prompt and reply of one request, at most."""
     slots: int = 1
     flash: str = "auto"
-    """Flash attention: a key of FLASH; "auto": see flash_attention."""
+    """Flash attention: a key of FLASH; "auto": see resolved."""
     kv: str = "f16"
     """The type of the KV cache: a key of KV_TYPES. "q8_0" needs flash attention."""
-    batch: int = 512
-    """Prompt tokens decoded at a time."""
+    batch: int = 0
+    """Prompt tokens decoded at a time. 0: see resolved."""
     threads: int = 0
     """0: one a physical core."""
     copy_ahead: int = 63
@@ -62,21 +64,27 @@ class Settings(msgspec.Struct, frozen=True):
     One more is computed with them: on a CPU 64 tokens take less time than 63 (docs/PERFORMANCE.md)."""
 
 
-def flash_attention(model: Model, settings: Settings) -> str:
-    """What "auto" stands for: "off" on an x86 processor, else "auto", llama.cpp's own choice.
+def resolved(model: Model, settings: Settings) -> Settings:
+    """The settings with what is left to memread: threads, flash attention and batches.
 
-    There flash attention computes batches under 64 tokens, as those of replies, up to four times slower
-    than plain attention; prompts take the same time (docs/PERFORMANCE.md). Other processors were not
-    measured. It stays where the KV cache is quantized, which needs it, where plain attention's scores,
-    batch × context × heads × 4 bytes, would be more than a gibibyte, and with several slots: plain attention
-    computes a token's scores for the cells of all of them.
+    On an x86 processor attention is plain: there flash attention computes batches under 64 tokens, as those
+    of replies, up to four times slower, and prompts, in plain batches of 128, take the same time
+    (docs/PERFORMANCE.md). Other processors were not measured. "auto", llama.cpp's own choice, stays where
+    the KV cache is quantized, which needs flash attention, where plain attention's scores, batch × context ×
+    heads × 4 bytes, would be more than a gibibyte, and with several slots: plain attention computes a token's
+    scores for the cells of all of them.
     """
-    scores = settings.batch * settings.context * model.heads * 4
-    fits = settings.slots == 1 and scores <= _SCORES
-    plain = model.gpu_layers == 0 and settings.kv != "q8_0" and fits
-    if settings.flash == "auto" and plain and platform.machine().lower() in ("x86_64", "amd64"):
-        return "off"
-    return settings.flash
+    flash, batch = settings.flash, settings.batch or _PLAIN_BATCH
+    fits = settings.slots == 1 and batch * settings.context * model.heads * 4 <= _SCORES
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    if flash == "auto" and x86 and fits and model.gpu_layers == 0 and settings.kv != "q8_0":
+        flash = "off"
+    return msgspec.structs.replace(
+        settings,
+        flash=flash,
+        batch=settings.batch or (_PLAIN_BATCH if flash == "off" else _BATCH),
+        threads=settings.threads or cpu_threads(),
+    )
 
 
 class _Share(NamedTuple):
@@ -106,9 +114,7 @@ class LlamaEngine:
         Raises ContextTooSmall, OutOfMemory, EngineFailed.
         """
         self._model, self._api = model, model.lib.api
-        threads = settings.threads or cpu_threads()
-        settings = msgspec.structs.replace(settings, threads=threads, flash=flash_attention(model, settings))
-        self._settings = settings
+        self._settings = settings = resolved(model, settings)
         self._frame = model.frame
         api = self._api
         model.lib.log.clear()
@@ -124,7 +130,7 @@ class LlamaEngine:
         params.n_outputs_max = max(settings.slots, 1 + self._copy_ahead)
         self._capacity = max(settings.batch, params.n_outputs_max)
         params.n_batch = params.n_ubatch = self._capacity
-        params.n_threads = params.n_threads_batch = threads
+        params.n_threads = params.n_threads_batch = settings.threads
         params.kv_unified = True
         params.no_perf = True
         params.flash_attn_type = FLASH[settings.flash]
@@ -157,14 +163,14 @@ class LlamaEngine:
             build=f"llama-cpp-python {model.lib.version}",
             device=model.placement,
             context=settings.context,
-            threads=threads,
+            threads=settings.threads,
             settings={
                 "flash": settings.flash,
                 "kv": settings.kv,
                 "batch": settings.batch,
                 "slots": settings.slots,
                 "gpu_layers": model.gpu_layers,
-                "threads": threads,
+                "threads": settings.threads,
                 "copy_ahead": self._copy_ahead,
             },
         )
