@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import Row, figure, now
-from benchmarks.models import passages
+from benchmarks.models import Bare, passages
 from benchmarks.reading import Options
 from memread.engine.llamacpp.library import cpu_threads
 from memread.engine.llamacpp.model import Model
 
 _SIZES = (1, 4, 16, 32, 63, 64, 96, 128)
+_PROMPT = 550
 
 
 class _Context:
@@ -64,7 +65,7 @@ class _Context:
 
 
 def batches(options: Options) -> Iterator[Row]:
-    """Milliseconds a token by the size of the batch, with and without flash attention; what logits do."""
+    """Milliseconds a token by the size of its batch, with and without flash attention, and what logits do."""
     for name, path in options.models():
         with Model(path) as model:
             for before in options.before:
@@ -75,6 +76,20 @@ def batches(options: Options) -> Iterator[Row]:
                         yield from _sizes(options, context, what)
                     finally:
                         context.close()
+            yield from _prompts(options, model, name)
+
+
+def _prompts(options: Options, model: Model, name: str) -> Iterator[Row]:
+    """Tokens of a prompt a second, by its batches."""
+    ids = model.vocabulary.encode("".join(part.text for part in passages(model, 2 * _PROMPT)))[:_PROMPT]
+    threads = options.threads or cpu_threads()
+    for flash, said in (("on", "flash attention"), ("off", "plain attention")):
+        for batch in (128, 512):
+            bare = Bare(model, context=1024, batch=batch, threads=threads, flash=flash)
+            rates = [_PROMPT / bare.prefill(ids) for _ in range(options.runs)]
+            bare.close()
+            what = f"a prompt of {_PROMPT} tokens in batches of {batch}, {said}, {name}"
+            yield figure("batches", what, "–", rates, "tokens/s")
 
 
 def _sizes(options: Options, context: _Context, what: str) -> Iterator[Row]:

@@ -184,7 +184,7 @@ class _Trial:
         cores = cpu_threads()
         tried: list[tuple[str, str, Sequence[int | str]]] = [
             ("threads", "threads", sorted({max(1, cores // 2), cores * 2} - {cores})),
-            ("batch", "batch", (128, 512, 1024)),
+            ("batch", "batch", (256, 1024)),
             ("flash", "flash_attention", ("on", "off")),
             ("kv", "kv_type", ("bf16", "q8_0")),
         ]

@@ -183,13 +183,7 @@ SETTINGS: Final = (
         "The type of the numbers that the context keeps.",
         _word("auto", "f16", "bf16", "q8_0"),
     ),
-    Setting(
-        "engine.batch",
-        0,
-        "0 (128 with plain attention, else 512) to 65536",
-        "Prompt tokens computed at a time.",
-        _whole(0, 1 << 16),
-    ),
+    Setting("engine.batch", 512, "1 to 65536", "Prompt tokens computed at a time.", _whole(1, 1 << 16)),
     Setting(
         "engine.copy_ahead",
         63,

@@ -23,7 +23,7 @@ def file(home: Path) -> Path:
 def test_defaults(home: Path) -> None:
     found = config.load()
     assert (found.model, found.profile, found.threads, found.gpu_layers) == (None, None, 0, "auto")
-    assert (found.batch, found.journal, found.extra_folders) == (0, True, ())
+    assert (found.batch, found.journal, found.extra_folders) == (512, True, ())
     assert {*found.origins.values()} == {"default"}
     assert found.warnings == ()
     for path in (

@@ -220,20 +220,17 @@ def finish_loose(engine: LlamaEngine, count: int) -> dict[int, str]:
 def test_attention_is_plain_where_that_is_faster_and_fits(model: Model) -> None:
     x86 = platform.machine().lower() in ("x86_64", "amd64")
 
-    def chosen(**changes: Any) -> tuple[str, int]:
-        found = resolved(model, Settings(**{"context": 2048, **changes}))
-        return found.flash, found.batch
+    def chosen(**changes: Any) -> str:
+        return resolved(model, Settings(**{"context": 2048, **changes})).flash
 
-    plain, tiled = ("off", 128) if x86 else ("auto", 512), ("auto", 512)
-    assert chosen() == plain
-    assert chosen(batch=64) == (plain[0], 64)
-    assert chosen(flash="on") == ("on", 512) and chosen(flash="off") == ("off", 128)
-    assert chosen(kv="q8_0") == tiled, "which needs it"
-    assert chosen(slots=2) == tiled
-    assert chosen(context=1 << 24) == tiled, "gibibytes of scores"
+    assert chosen() == ("off" if x86 else "auto")
+    assert chosen(flash="on") == "on" and chosen(flash="off") == "off"
+    assert chosen(kv="q8_0") == "auto", "which needs it"
+    assert chosen(slots=2) == "auto"
+    assert chosen(context=1 << 24) == "auto", "gibibytes of scores"
     engine = LlamaEngine(model, Settings(context=512), name="tiny", digest="")
     try:
-        assert (engine.info.settings["flash"], engine.info.settings["batch"]) == plain
+        assert engine.info.settings["flash"] == chosen()
     finally:
         engine.close()
 

@@ -39,8 +39,6 @@ FLASH = {"auto": -1, "off": 0, "on": 1}
 """llama.cpp's enum llama_flash_attn_type."""
 KV_TYPES = {"f16": 1, "bf16": 30, "q8_0": 8}
 """ggml's enum ggml_type."""
-_BATCH, _PLAIN_BATCH = 512, 128
-"""Prompt tokens at a time, with flash attention and without, where the scores then stay in the caches."""
 _SCORES = 1 << 30
 """Bytes that attention may need for the scores of one batch when it is not computed in tiles."""
 
@@ -55,8 +53,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Flash attention: a key of FLASH; "auto": see resolved."""
     kv: str = "f16"
     """The type of the KV cache: a key of KV_TYPES. "q8_0" needs flash attention."""
-    batch: int = 0
-    """Prompt tokens decoded at a time. 0: see resolved."""
+    batch: int = 512
+    """Prompt tokens decoded at a time."""
     threads: int = 0
     """0: one a physical core."""
     copy_ahead: int = 63
@@ -65,26 +63,20 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def resolved(model: Model, settings: Settings) -> Settings:
-    """The settings with what is left to memread: threads, flash attention and batches.
+    """The settings with what is left to memread: threads and flash attention.
 
     On an x86 processor attention is plain: there flash attention computes batches under 64 tokens, as those
-    of replies, up to four times slower, and prompts, in plain batches of 128, take the same time
-    (docs/PERFORMANCE.md). Other processors were not measured. "auto", llama.cpp's own choice, stays where
-    the KV cache is quantized, which needs flash attention, where plain attention's scores, batch × context ×
-    heads × 4 bytes, would be more than a gibibyte, and with several slots: plain attention computes a token's
-    scores for the cells of all of them.
+    of replies, up to four times slower (docs/PERFORMANCE.md). Other processors were not measured. "auto",
+    llama.cpp's own choice, stays where the KV cache is quantized, which needs flash attention, where plain
+    attention's scores, batch × context × heads × 4 bytes, would be more than a gibibyte, and with several
+    slots: plain attention computes a token's scores for the cells of all of them.
     """
-    flash, batch = settings.flash, settings.batch or _PLAIN_BATCH
-    fits = settings.slots == 1 and batch * settings.context * model.heads * 4 <= _SCORES
+    flash = settings.flash
+    fits = settings.slots == 1 and settings.batch * settings.context * model.heads * 4 <= _SCORES
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     if flash == "auto" and x86 and fits and model.gpu_layers == 0 and settings.kv != "q8_0":
         flash = "off"
-    return msgspec.structs.replace(
-        settings,
-        flash=flash,
-        batch=settings.batch or (_PLAIN_BATCH if flash == "off" else _BATCH),
-        threads=settings.threads or cpu_threads(),
-    )
+    return msgspec.structs.replace(settings, flash=flash, threads=settings.threads or cpu_threads())
 
 
 class _Share(NamedTuple):
