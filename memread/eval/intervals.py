@@ -11,6 +11,7 @@ from memread.eval.draw import Draw
 
 _Z = 1.959963984540054  # the 97.5 % point of the normal distribution
 _RESAMPLES = 2000
+_FEW = 30
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -22,14 +23,21 @@ class Interval(msgspec.Struct, frozen=True):
 
 
 def interval(scores: Sequence[float]) -> Interval:
-    """Wilson's where every score is 0 or 1, else the bootstrap's. Raises ValueError when there is none."""
-    if all(score in (0.0, 1.0) for score in scores):
-        return wilson(sum(score == 1.0 for score in scores), len(scores))
+    """Wilson's where every score is 0 or 1 or there are few, else the bootstrap's.
+
+    Of few scores the bootstrap knows too little of the spread, of one nothing. Wilson's is then wide enough:
+    of all scores from 0 to 1 with a given mean, zeros and ones are spread most. Raises ValueError when there
+    is none.
+    """
+    if len(scores) < _FEW or all(score in (0.0, 1.0) for score in scores):
+        return wilson(math.fsum(scores), len(scores))
     return bootstrap(scores)
 
 
-def wilson(right: int, total: int) -> Interval:
+def wilson(right: float, total: int) -> Interval:
     """The score interval of a proportion (Wilson 1927): sound for few items and near 0 and 1.
+
+    right: how many of `total`, or the sum of scores from 0 to 1.
 
     Raises ValueError unless 0 <= right <= total and total > 0.
     """

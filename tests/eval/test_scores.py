@@ -128,6 +128,11 @@ def test_paired_differences_know_the_items() -> None:
 
 def test_the_interval_fits_the_scores() -> None:
     assert interval([1.0, 0.0, 1.0]) == wilson(2, 3)
-    assert interval([1.0, 0.5]) == bootstrap([1.0, 0.5])
+    many = [1.0, 0.5] * 15
+    assert interval(many) == bootstrap(many)
+    assert interval(many[:-1]) == wilson(22.0, 29)
+    # One score says little: (0.5 + z²/2)/(1 + z²) ± z/(1 + z²)·√(0.25 + z²/4), z = 1.96.
+    one = interval([0.5])
+    assert (one.mean, round(one.low, 3), round(one.high, 3)) == (0.5, 0.055, 0.945)
     with pytest.raises(ValueError):
         interval([])
