@@ -21,6 +21,9 @@ os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 # Started in the background of a script, all ignore Ctrl-C, and so would the processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# Under nohup they would all ignore a closed terminal. A handler of our own is not inherited.
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 # Engines and subprocesses make timings of single examples meaningless; the autouse home is harmless to share.
 settings.register_profile(

@@ -233,7 +233,9 @@ class _Watched:
     def __enter__(self) -> _Watched:
         self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._on_interrupt)
         for name in ("SIGTERM", "SIGHUP"):
-            if (number := getattr(signal, name, None)) is not None:
+            number = getattr(signal, name, None)
+            # What is ignored stays so: nohup is for readings that outlive their terminal.
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._on_terminate)
         return self
 

@@ -86,6 +86,19 @@ def test_termination_ends_soon_and_loses_nothing(memread: Memread, number: int) 
     assert started(again.events).resumed >= len(seen)
 
 
+def test_with_nohup_a_reading_outlives_its_terminal(memread: Memread) -> None:
+    memread.write("a.txt", log(120))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does: a program inherits it
+    try:
+        running = memread.start("ask", "a.txt", QUESTION)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    running.wait_for(done(1))
+    running.signal(signal.SIGHUP)
+    assert running.end(60) == 0
+    assert answer(running.events) and len(memories(running.events)) > 1
+
+
 def test_ctrl_c_twice_ends_at_once(memread: Memread, slow_gguf: Path) -> None:
     """In the middle of an answer that would take minutes."""
     memread.write("a.txt", log(LONG))
