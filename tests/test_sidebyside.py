@@ -40,8 +40,10 @@ def task(text: str = TEXT, *, lanes: int = LANES, extra: tuple[Skipped, ...] = (
 
 
 def test_one_lane_is_the_reading_without_lanes(engine: LlamaEngine) -> None:
-    assert type(reading_for(task(lanes=1), engine, None)) is Reading
-    assert type(reading_for(task(), engine, None)) is SideBySide
+    readings = [reading_for(task(lanes=1), engine, None), reading_for(task(), engine, None)]
+    assert [type(each) for each in readings] == [Reading, SideBySide]
+    for each in readings:
+        each.stop()  # they read ahead from the beginning
 
 
 def test_every_part_is_read_and_the_whole_is_answered(engine: LlamaEngine, journal: Journal) -> None:
