@@ -10,17 +10,19 @@ import numpy as np
 from benchmarks.measure import Row, figure, now
 from benchmarks.models import Bare, passages
 from benchmarks.reading import Options
+from memread.engine.llamacpp.engine import FLASH
 from memread.engine.llamacpp.library import cpu_threads
 from memread.engine.llamacpp.model import Model
 
 _SIZES = (1, 4, 16, 32, 63, 64, 96, 128)
 _PROMPT = 550
+_ATTENTION = (("on", "flash attention"), ("off", "plain attention"))
 
 
 class _Context:
     """A bare llama.cpp context that has `before` tokens of the book, and goes on from there."""
 
-    def __init__(self, model: Model, before: int, flash: int, threads: int) -> None:
+    def __init__(self, model: Model, before: int, flash: str, threads: int) -> None:
         self._api: Any = model.lib.api
         self._before = before
         self._vocabulary = model.vocabulary.size
@@ -29,7 +31,7 @@ class _Context:
         params = self._api.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = before + 2 * max(_SIZES), 512, 512
         params.n_threads = params.n_threads_batch = threads
-        params.flash_attn_type = flash
+        params.flash_attn_type = FLASH[flash]
         self._context = self._api.llama_init_from_model(model.handle, params)
         self._batch = self._api.llama_batch_init(512, 0, 1)
         for start in range(0, before, 512):
@@ -69,7 +71,7 @@ def batches(options: Options) -> Iterator[Row]:
     for name, path in options.models():
         with Model(path) as model:
             for before in options.before:
-                for flash, said in ((1, "flash attention"), (0, "plain attention")):
+                for flash, said in _ATTENTION:
                     what = f"after {before:,}, {said}, {name}"
                     context = _Context(model, before, flash, options.threads or cpu_threads())
                     try:
@@ -83,7 +85,7 @@ def _prompts(options: Options, model: Model, name: str) -> Iterator[Row]:
     """Tokens of a prompt a second, by its batches."""
     ids = model.vocabulary.encode("".join(part.text for part in passages(model, 2 * _PROMPT)))[:_PROMPT]
     threads = options.threads or cpu_threads()
-    for flash, said in (("on", "flash attention"), ("off", "plain attention")):
+    for flash, said in _ATTENTION:
         for batch in (128, 512):
             bare = Bare(model, context=1024, batch=batch, threads=threads, flash=flash)
             rates = [_PROMPT / bare.prefill(ids) for _ in range(options.runs)]

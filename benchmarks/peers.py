@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.measure import Row, paired, ratio, seconds
-from benchmarks.models import passages
+from benchmarks.models import answer, passages
 from benchmarks.programs import chat
 from benchmarks.reading import Options
 from memread import prompts, weights
@@ -24,7 +24,6 @@ from memread.config import load
 from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.engine.llamacpp.library import cpu_threads
 from memread.engine.llamacpp.model import Model
-from memread.protocols import Done
 from memread.registry import find
 from memread.segment import segments
 from memread.types import Request, Segment
@@ -82,7 +81,7 @@ def peers(options: Options) -> Iterator[Row]:
                     theirs: list[str] = []
 
                     def read() -> None:
-                        ours[:] = [_reply(engine, request) for request in asked]
+                        ours[:] = [answer(engine, request)[0].text for request in asked]
 
                     def serve() -> None:
                         limit = profile.budget.memory
@@ -103,14 +102,6 @@ def peers(options: Options) -> Iterator[Row]:
                 )
         finally:
             engine.close()
-
-
-def _reply(engine: LlamaEngine, request: Request) -> str:
-    engine.submit(0, request)
-    while True:
-        for output in engine.step():
-            if isinstance(output, Done):
-                return output.reply.text
 
 
 @contextmanager
