@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
-from memread.train.data import frames, questions, relations, words
+from memread.train.data import frames, questions, quotes, relations, words
 from memread.train.data.compose import Maker, Settings
 from memread.train.data.corpus import Corpus, split_sentences
 from memread.train.data.puzzles import MAKERS, Wordings
@@ -259,3 +259,29 @@ def test_sentences_are_not_cut_at_initials() -> None:
         '"So it did."',
         "He smiled.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "asked", "answers", "quoted"),
+    [
+        (
+            "By the way, the colour of Zorn is red.",
+            "What is the colour of Zorn?",
+            ["red"],
+            "colour of Zorn is red.",
+        ),
+        ("We heard that Red is the colour of Zorn.", "Zorn's colour?", ["red"], "Red is the colour of Zorn."),
+        ("Nobody saw it coming.", "What is the colour of Zorn?", [], "Nobody saw it coming."),
+        ("Some said Ann was there with 12 others.", "Who was with Ann?", [], "Ann was there with 12 others."),
+        (
+            "There were those which would be there.",
+            "Which were there?",
+            [],
+            "There were those which would be there.",
+        ),
+    ],
+)
+def test_a_quotation_begins_where_it_tells_something(
+    sentence: str, asked: str, answers: list[str], quoted: str
+) -> None:
+    assert sentence[quotes.begins(sentence, asked, answers) :] == quoted

@@ -19,6 +19,7 @@ from memread.train.data import haystack, puzzles, real
 from memread.train.data.corpus import Corpus, split_sentences
 from memread.train.data.frames import Frames, frames
 from memread.train.data.puzzles import Plant, Puzzle, Query, Wordings
+from memread.train.data.quotes import begins
 from memread.train.data.words import Words
 from memread.train.episode import NOT_SAID, Episode, Split
 from memread.types import Locator, Passage, Segment
@@ -222,13 +223,18 @@ def _memories(
 ) -> tuple[str, ...]:
     """After each segment: what was read of each piece of evidence, quoted, in the order of reading."""
     old_of = dict(query.supersedes)
+    asked, firsts = query.question, dict.fromkeys(query.evidence, 0)
+    for i in sorted(firsts, key=lambda i: places[i][0]):
+        start, end = places[i]
+        firsts[i] = start + begins(text[start:end], asked, query.answers)
+        asked += f" {text[firsts[i] : end]}"  # a later hop may go on from what is known by then
     memories = []
     for _, end in cuts:
         seen = sorted((places[i][0], i) for i in query.evidence if places[i][0] < end)
         gone = {old_of[i] for start, i in seen if i in old_of and places[i][1] <= end}
         quotes = []
-        for start, i in seen:
-            if i not in gone and (quote := text[start : min(end, places[i][1])].strip()):
+        for _, i in seen:
+            if i not in gone and (quote := text[firsts[i] : min(end, places[i][1])].strip()):
                 quotes.append(f"{plants[i].title}: {quote}" if plants[i].title else quote)
         memories.append("\n".join(dict.fromkeys(quotes)))
     return tuple(memories)

@@ -162,7 +162,7 @@ def _squad(articles: Iterable[dict[str, Any]]) -> Iterable[Asked]:
     for article in articles:
         for paragraph in article["paragraphs"]:
             for asked in paragraph["qas"]:
-                answers = tuple(dict.fromkeys(answer["text"] for answer in asked["answers"]))
+                answers = tuple(dict.fromkeys(answer["text"].strip() for answer in asked["answers"]))
                 start = asked["answers"][0]["answer_start"] if asked["answers"] else -1
                 yield Asked(
                     article["title"].replace("_", " "),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from memread.train.data.corpus import Corpus, split_sentences
 from memread.train.data.frames import fill
 from memread.train.data.puzzles import Plant, Puzzle, Query, Wordings
+from memread.train.data.quotes import COMMON
 from memread.train.data.splits import deal
 
 _NAME = r"(?P<v>[A-Z][\w.’'-]+(?: (?:of |de |van |von )?[A-Z][\w.’'-]+){0,3})"
@@ -64,13 +65,6 @@ Quote what is said about {K}.
 What is written about {K}?
 Look for {K}. What does it say there?
 """.strip().split("\n")
-_COMMON_WORDS = """
-about after again also although among another because been before being between both could during each even ever
-every first from have having here however into itself just like made many might more most much must never only other
-over same should since some such than that their them then there these they this those through time under until upon
-very were what when where which while whom whose will with within without would your
-"""
-_COMMON = frozenset(_COMMON_WORDS.split())
 _LEAST, _MOST = 40, 320
 """Characters of a sentence that is worth a question."""
 
@@ -123,7 +117,7 @@ def about(w: Wordings, corpus: Corpus) -> Puzzle | None:
         return None
     title, sentences, number = found
     text = sentences[number]
-    rare = [word for word in re.findall(r"[A-Za-z][\w’'-]{3,}", text) if word.lower() not in _COMMON]
+    rare = [word for word in re.findall(r"[A-Za-z][\w’'-]{3,}", text) if word.lower() not in COMMON]
     if len(rare) < 4 or len(text) > 200:
         return None
     at = w.random.randrange(len(rare) - 2)
