@@ -1,9 +1,6 @@
-"""Episodes → what supervision learns from: prompts and ideal replies in tokens, packed for speed.
+"""Episodes → what supervision learns from: prompts and ideal replies in tokens.
 
 Prompts are built by memread.prompts and encoded by the vocabulary that inference uses, as in a reading.
-Conversations about one section share the tokens at the start of their prompts. These are computed once: a row
-is a common prefix and branches that see it but not each other. With the section first and six questions about
-a text, a row costs about a third of its conversations apart.
 """
 
 from __future__ import annotations
@@ -133,72 +130,3 @@ class Teacher:
         return Conversation(
             kind, tuple(self.vocabulary.encode_prompt(parts)), (*ids, self.end), tuple(weights)
         )
-
-
-class Row(NamedTuple):
-    """What goes through the model at once: a prefix, then branches. T tokens, N of them to be predicted."""
-
-    ids: list[int]
-    """[T]"""
-    positions: list[int]
-    """[T] Each branch goes on where the prefix ended."""
-    branches: list[int]
-    """[T] 0: the prefix, seen by all; else the number of the branch."""
-    places: list[int]
-    """[N] From which token of the row each token of a reply is predicted."""
-    targets: list[int]
-    """[N]"""
-    weights: list[float]
-    """[N]"""
-    spans: list[tuple[Kind, int, int]]
-    """Each conversation: its kind, and its part of places, targets and weights."""
-
-
-def rows(conversations: Sequence[Conversation], limit: int) -> Iterator[Row]:
-    """Conversations in rows of at most `limit` tokens (one conversation at least), in their order."""
-    held: list[Conversation] = []
-    for conversation in conversations:
-        if held and _size([*held, conversation]) > limit:
-            yield row(held)
-            held = []
-        held.append(conversation)
-    if held:
-        yield row(held)
-
-
-def row(conversations: Sequence[Conversation]) -> Row:
-    """One row of all `conversations`."""
-    shared = _shared(conversations)
-    ids = [*conversations[0].prompt[:shared]]
-    positions, branches = [*range(shared)], [0] * shared
-    places: list[int] = []
-    targets: list[int] = []
-    weights: list[float] = []
-    spans: list[tuple[Kind, int, int]] = []
-    for number, (kind, prompt, reply, weight) in enumerate(conversations, start=1):
-        # The last token of a reply predicts nothing.
-        rest = [*prompt[shared:], *reply[:-1]]
-        first = len(ids) + len(prompt) - shared - 1
-        places += range(first, first + len(reply))
-        spans.append((kind, len(targets), len(targets) + len(reply)))
-        targets += reply
-        weights += weight
-        ids += rest
-        positions += range(shared, shared + len(rest))
-        branches += [number] * len(rest)
-    return Row(ids, positions, branches, places, targets, weights, spans)
-
-
-def _shared(conversations: Sequence[Conversation]) -> int:
-    """How many tokens at the start all prompts share; each keeps one of its own, to predict from."""
-    first, *others = [c.prompt for c in conversations]
-    shared = len(first) - 1
-    for other in others:
-        shared = min(shared, len(other) - 1)
-        shared = next((i for i in range(shared) if first[i] != other[i]), shared)
-    return shared
-
-
-def _size(conversations: Sequence[Conversation]) -> int:
-    shared = _shared(conversations)
-    return shared + sum(len(c.prompt) - shared + len(c.reply) - 1 for c in conversations)

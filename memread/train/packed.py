@@ -1,4 +1,4 @@
-"""A row through the model: a prefix, and branches that see it but not each other (see lessons.Row).
+"""A row through the model: a prefix, and branches that see it but not each other (see rows.Row).
 
 A mask over the whole row would compute every pair of tokens and throw many of them away. Here the prefix is
 causal, which needs no mask, and the branches are padded to one length, each against the prefix and itself.
@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from transformers import AttentionInterface, DynamicCache
 
-from memread.train.lessons import Row
+from memread.train.rows import Row
 
 Tensor = Any
 """torch.Tensor: torch is not installed where the types are checked."""
 _NAME = "memread-packed"
 
 
-def hidden(inner: Any, row: Row, *, through_prefix: bool = True) -> Tensor:
+def hidden(inner: Any, row: Row[Any], *, through_prefix: bool = True) -> Tensor:
     """The last layer's output at `row.places`: [N, width]. inner: a LlamaForCausalLM.
 
     through_prefix: whether gradients flow through the prefix. Without them it goes forward only, and what the

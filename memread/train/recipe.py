@@ -70,7 +70,7 @@ class Reinforcement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whose log-probabilities the ratio starts from: the trainer's own before the update, as published, so
     that rounding in generation is no change of policy; or those the engine drew with."""
     micro_tokens: int = 16384
-    """Padded tokens in one forward and backward pass."""
+    """Tokens in one forward and backward pass; what prompts share counts once."""
     autocast: bool = False
     """Matrix products in bfloat16."""
     recompute_activations: bool = False

@@ -23,11 +23,13 @@ from memread.protocols import Tokenizer
 from memread.train import metrics
 from memread.train.data.compose import Maker, Settings
 from memread.train.episode import Split
-from memread.train.lessons import Choice, Row, Teacher, rows
+from memread.train.lessons import Choice, Conversation, Teacher
+from memread.train.rows import Row, in_order
 from memread.train.weights import load_lora_state, lora_state, save_lora
 
 Tensor = Any
 """torch.Tensor: torch is not installed where the types are checked."""
+Lesson = Row[Conversation]
 
 
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,7 +89,7 @@ def rate_at(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * min((step + 1) / recipe.warmup, 1.0, max(0.1, 1.0 - 0.9 * falling))
 
 
-def loss(model: Any, row: Row, *, through_prefix: bool = True) -> tuple[Tensor, Tensor]:
+def loss(model: Any, row: Lesson, *, through_prefix: bool = True) -> tuple[Tensor, Tensor]:
     """(sum of weight × cross-entropy over the row's reply tokens, whether each is the likeliest: [N]).
 
     through_prefix: see packed.hidden.
@@ -102,7 +104,8 @@ def loss(model: Any, row: Row, *, through_prefix: bool = True) -> tuple[Tensor, 
     logits = inner.lm_head(packed.hidden(inner, row, through_prefix=through_prefix)).float()
     targets = torch.tensor(row.targets, device=device)
     each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-    return (each * torch.tensor(row.weights, device=device)).sum(), logits.argmax(-1) == targets
+    weights = [weight for said in row.conversations for weight in said.weights]
+    return (each * torch.tensor(weights, device=device)).sum(), logits.argmax(-1) == targets
 
 
 class Lessons:
@@ -114,20 +117,20 @@ class Lessons:
         self.teacher, self.recipe = teacher, recipe
         self._makers = [Maker(split, recipe.seed, tokenizer, s.data, folder) for s in recipe.stages]
 
-    def step(self, number: int, family: int) -> tuple[list[Row], int]:
+    def step(self, number: int, family: int) -> tuple[list[Lesson], int]:
         """(rows of step `number` from family `family` on, the family after)"""
         recipe = self.recipe
         stage = max(i for i, s in enumerate(recipe.stages) if s.first <= number or i == 0)
-        found: list[Row] = []
+        found: list[Lesson] = []
         while sum(len(row.ids) for row in found) < recipe.step_tokens:
             found += self.family(stage, family, recipe.choice)
             family += 1
         return found, family
 
-    def family(self, stage: int, number: int, choice: Choice) -> Iterator[Row]:
+    def family(self, stage: int, number: int, choice: Choice) -> Iterator[Lesson]:
         episodes = self._makers[stage].family(number)
         for group in self.teacher.lessons(episodes, choice, str(self.recipe.seed)):
-            yield from rows(group, self.recipe.row_tokens)
+            yield from in_order(group, self.recipe.row_tokens)
 
 
 def learn(
@@ -187,7 +190,7 @@ def _update(
     model: Any,
     optimizer: Any,
     parameters: Sequence[Tensor],
-    found: Sequence[Row],
+    found: Sequence[Lesson],
     recipe: Recipe,
     step: int,
 ) -> dict[str, Any]:
@@ -195,7 +198,7 @@ def _update(
     import torch
 
     drawn = random.Random(f"{recipe.seed}/{step}")
-    total = sum(sum(row.weights) for row in found)
+    total = sum(map(_weight, found))
     marks: dict[str, list[bool]] = {}
     value = 0.0
     optimizer.zero_grad(set_to_none=True)
@@ -223,15 +226,21 @@ def judge(model: Any, lessons: Lessons, families: int) -> dict[str, Any]:
         for number in range(families):
             for row in lessons.family(0, number, lessons.recipe.choice):
                 summed, right = loss(model, row)
-                value, weight = value + float(summed), weight + sum(row.weights)
+                value, weight = value + float(summed), weight + _weight(row)
                 _mark(marks, row, right)
     return {"loss": round(value / weight, 5), "right": _shares(marks)}
 
 
-def _mark(marks: dict[str, list[bool]], row: Row, right: Tensor) -> None:
+def _mark(marks: dict[str, list[bool]], row: Lesson, right: Tensor) -> None:
     """Teacher forcing with every token the likeliest is what greedy decoding writes."""
-    for kind, start, end in row.spans:
-        marks.setdefault(kind, []).append(bool(right[start:end].all()))
+    for said, part in zip(
+        row.conversations, right.split([len(c.reply) for c in row.conversations]), strict=True
+    ):
+        marks.setdefault(said.kind, []).append(bool(part.all()))
+
+
+def _weight(row: Lesson) -> float:
+    return sum(sum(said.weights) for said in row.conversations)
 
 
 def _shares(marks: dict[str, list[bool]]) -> dict[str, str]:

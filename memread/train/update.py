@@ -13,8 +13,9 @@ from memread.errors import ConfigError
 from memread.train import objective
 from memread.train.checkpoint import Reference, trainable
 from memread.train.decoder import Tensor
-from memread.train.likelihood import micro_batches, score
+from memread.train.likelihood import score
 from memread.train.recipe import Reinforcement
+from memread.train.rows import by_likeness
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -72,12 +73,19 @@ def accumulate(
     olds: Sequence[Tensor | None],
     references: Sequence[Tensor | None],
 ) -> dict[str, float]:
-    """Add the gradient of one update's loss to the model's, micro-batch by micro-batch; what it measured."""
+    """Add the gradient of one update's loss to the model's, row by row; what it measured, as means over the
+    reply tokens that were computed, and how many tokens went through the model in all (row_tokens).
+
+    Without a KL term, conversations of no advantage have no gradient: they are not computed.
+    """
     lengths = [len(example.reply) for example in examples]
     weights = objective.token_weights(lengths, [example.group for example in examples], settings.average)
-    totals: dict[str, float] = defaultdict(float)
-    for places, batch in micro_batches(examples, settings.micro_tokens):
-        logprobs, entropy = score(model, batch, temperature=settings.temperature, autocast=settings.autocast)
+    telling = [n for n, example in enumerate(examples) if settings.kl or example.advantage]
+    computed = sum(weights[n] * lengths[n] for n in telling)
+    totals = dict.fromkeys(("loss", "entropy", "clip_fraction", "kl", "engine_gap", "row_tokens"), 0.0)
+    for chosen, row in by_likeness([examples[n] for n in telling], settings.micro_tokens):
+        batch, places = row.conversations, [telling[n] for n in chosen]
+        logprobs, entropy = score(model, row, temperature=settings.temperature, autocast=settings.autocast)
         repeats = torch.tensor([lengths[place] for place in places], device=logprobs.device)
         share = _spread([weights[place] for place in places], repeats)
         old = _joined([olds[place] for place in places])
@@ -95,8 +103,10 @@ def accumulate(
         divergence = None if then is None else objective.k3(logprobs, then)
         loss = objective.total_loss(losses, share, divergence, settings.kl)
         loss.backward()
+        totals["row_tokens"] += len(row.ids)
         with torch.no_grad():
             totals["loss"] += float(loss)
+            share /= computed
             totals["entropy"] += float((entropy * share).sum())
             totals["clip_fraction"] += float((lost * share).sum())
             totals["kl"] += 0.0 if divergence is None else float((divergence * share).sum())
@@ -105,7 +115,7 @@ def accumulate(
                     [value for example in batch for value in example.behaviour or ()], device=before.device
                 )
                 totals["engine_gap"] += float(((drawn - before).abs() * share).sum())
-    return dict(totals)
+    return totals
 
 
 def _olds(model: Any, examples: Sequence[Example], settings: Reinforcement) -> list[Tensor | None]:
@@ -125,9 +135,9 @@ def score_all(model: Any, examples: Sequence[Example], settings: Reinforcement) 
     found: list[Any] = [None] * len(examples)
     with torch.no_grad():
         # Without a backward pass four times as much fits.
-        for places, batch in micro_batches(examples, 4 * settings.micro_tokens):
-            logprobs, _ = score(model, batch, temperature=settings.temperature, autocast=settings.autocast)
-            parts = logprobs.split([len(example.reply) for example in batch])
+        for places, row in by_likeness(examples, 4 * settings.micro_tokens):
+            logprobs, _ = score(model, row, temperature=settings.temperature, autocast=settings.autocast)
+            parts = logprobs.split([len(example.reply) for example in row.conversations])
             for place, part in zip(places, parts, strict=True):
                 found[place] = part
     return found

@@ -20,6 +20,7 @@ pytest.importorskip("transformers", reason="transformers is not installed (pip i
 from memread.train.decoder import Decoder  # noqa: E402
 from memread.train.engine import EngineSettings, TorchEngine  # noqa: E402
 from memread.train.likelihood import score  # noqa: E402
+from memread.train.rows import row  # noqa: E402
 from tests.train.models import tiny_llama, with_lora  # noqa: E402
 
 PROMPTS = (
@@ -94,7 +95,7 @@ def test_greedy_replies_and_logprobs_are_those_of_transformers(vocabulary: Heade
             assert int(logits.argmax()) == token
             ids.append(token)
         with torch.no_grad():
-            logprobs, _ = score(model, [conversation])
+            logprobs, _ = score(model, row([conversation]))
         assert torch.allclose(logprobs, torch.tensor(conversation.logprobs), atol=1e-4)
     assert engine.taken(0) == []
 
@@ -157,7 +158,7 @@ def test_lora_is_folded_in_and_refreshed(vocabulary: HeaderVocabulary) -> None:
     assert after[0].text != before[0].text
     conversation = engine.taken(0)[-1]
     with torch.no_grad():
-        logprobs, _ = score(model, [conversation])
+        logprobs, _ = score(model, row([conversation]))
     assert torch.allclose(logprobs, torch.tensor(conversation.logprobs), atol=1e-3)
 
 

@@ -12,7 +12,7 @@ from memread.errors import ModelUnloadable
 from memread.loop import flow
 from memread.train.data.compose import Maker, Settings
 from memread.train.episode import Episode
-from memread.train.lessons import Choice, Conversation, Teacher, row, rows
+from memread.train.lessons import Choice, Teacher
 from memread.train.vocabulary import open_vocabulary
 from memread.types import Locator, Reply, Request, Segment, SegmentInfo, Span, digest
 
@@ -114,29 +114,3 @@ def test_a_false_entry_is_dropped(teacher: Teacher) -> None:
     # What the episode itself will find out is never called false.
     prompts = [b"".join(map(teacher.vocabulary.piece, c.prompt)).decode() for c in lessons[0]]
     assert not any("Memory: The code" in prompt and "Which code" in prompt for prompt in prompts)
-
-
-def test_a_row_shares_what_prompts_begin_with() -> None:
-    made = row(
-        [
-            Conversation("new", (1, 2, 3, 4), (5, 6), (1.0, 2.0)),
-            Conversation("kept", (1, 2, 9), (7, 8, 6), (1.0, 1.0, 1.0)),
-        ]
-    )
-    assert made.ids == [1, 2, 3, 4, 5, 9, 7, 8]
-    assert made.positions == [0, 1, 2, 3, 4, 2, 3, 4]
-    assert made.branches == [0, 0, 1, 1, 1, 2, 2, 2]
-    assert [made.ids[place] for place in made.places] == [4, 5, 9, 7, 8]
-    assert made.targets == [5, 6, 7, 8, 6]
-    assert made.spans == [("new", 0, 2), ("kept", 2, 5)]
-    # Prompts that are the same to the end still have a token each to predict from.
-    same = row([Conversation("new", (1, 2), (3,), (1.0,))] * 2)
-    assert (same.ids, same.branches, same.places) == ([1, 2, 2], [0, 1, 2], [1, 2])
-
-
-def test_rows_stay_within_their_limit() -> None:
-    long = [Conversation("new", (1, *[n] * 40), (5, 6), (1.0, 1.0)) for n in range(2, 9)]
-    made = list(rows(long, 100))
-    assert [len(r.spans) for r in made] == [2, 2, 2, 1]
-    assert all(len(r.ids) <= 100 for r in made)
-    assert len(list(rows(long, 10))) == 7

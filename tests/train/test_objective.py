@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import msgspec
 import pytest
 
 from memread.train.episode import Episode
@@ -15,8 +17,9 @@ pytest.importorskip("transformers", reason="transformers is not installed (pip i
 
 from memread.train import objective  # noqa: E402
 from memread.train.checkpoint import Reference, copied, trainable  # noqa: E402
-from memread.train.likelihood import micro_batches, score  # noqa: E402
+from memread.train.likelihood import score  # noqa: E402
 from memread.train.recipe import Reinforcement  # noqa: E402
+from memread.train.rows import Row, row  # noqa: E402
 from memread.train.update import Example, accumulate, learn, score_all  # noqa: E402
 from tests.train.models import tiny_llama  # noqa: E402
 
@@ -132,20 +135,9 @@ def _examples(count: int = 7) -> list[Example]:
     return [Example(some(5, 40), some(1, 12), 0.5 if n % 2 else -0.5, n // 3) for n in range(count)]
 
 
-def test_micro_batches_hold_everything_once_and_no_more_than_the_budget() -> None:
-    examples = _examples(20)
-    places: list[int] = []
-    for here, batch in micro_batches(examples, 100):
-        assert [examples[place] for place in here] == batch
-        longest = max(len(example.prompt) + len(example.reply) for example in batch)
-        assert longest * len(batch) <= 100 or len(batch) == 1
-        places += here
-    assert sorted(places) == list(range(20))
-
-
 def test_scores_are_those_of_the_whole_forward_pass() -> None:
     model, examples = tiny_llama(), _examples(3)
-    logprobs, entropy = score(model, examples, temperature=0.7)
+    logprobs, entropy = score(model, row(examples), temperature=0.7)
     expected, entropies = [], []
     for example in examples:
         logits = model(input_ids=torch.tensor([example.prompt + example.reply])).logits[0] / 0.7
@@ -172,8 +164,10 @@ def test_cutting_an_update_in_micro_batches_changes_nothing(average: str) -> Non
         gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
         found.append((measured, gradients))
     (whole, expected), *cut = found
+    del whole["row_tokens"]
     assert whole["clip_fraction"] > 0 and whole["kl"] > 0
     for measured, gradients in cut:
+        assert measured.pop("row_tokens") > 0
         assert measured == pytest.approx(whole, rel=1e-4, abs=1e-6)
         for name, gradient in gradients.items():
             assert torch.allclose(gradient, expected[name], rtol=1e-3, atol=1e-6), name
@@ -184,18 +178,42 @@ def test_an_update_makes_good_replies_likelier_and_bad_ones_less() -> None:
     settings = Reinforcement(learning_rate=1e-3, warmup=0, kl=0.001)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     before = [float(s.sum()) for s in score_all(model, examples, settings)]
-    row = learn(model, optimizer, examples, settings, Reference(model))
+    measured = learn(model, optimizer, examples, settings, Reference(model))
     after = [float(s.sum()) for s in score_all(model, examples, settings)]
     assert [example.advantage for example in examples] == [-0.5, 0.5]
     assert after[0] < before[0] and after[1] > before[1]
-    assert row["clip_fraction"] == 0.0 and row["kl"] == pytest.approx(0.0, abs=1e-6)
+    assert measured["clip_fraction"] == 0.0 and measured["kl"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_minibatches_are_updates_of_their_own() -> None:
     model, examples = tiny_llama(), _examples(9)
     settings = Reinforcement(learning_rate=5e-2, warmup=0, minibatches=3, kl=0.0)
-    row = learn(model, torch.optim.SGD(model.parameters(), lr=1.0), examples, settings, Reference(model))
-    assert row["gradient"] > 0 and "kl" in row
+    measured = learn(model, torch.optim.SGD(model.parameters(), lr=1.0), examples, settings, Reference(model))
+    assert measured["gradient"] > 0 and "kl" in measured
+
+
+def test_without_a_kl_term_what_has_no_advantage_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the gradient is that of all: it still counts in the mean."""
+    examples = [
+        msgspec.structs.replace(e, advantage=e.advantage * (n % 3 > 0)) for n, e in enumerate(_examples(9))
+    ]
+    seen: list[int] = []
+
+    def counted(model: object, made: Row[Example], **options: Any) -> Any:
+        seen.append(len(made.conversations))
+        return score(model, made, **options)
+
+    monkeypatch.setattr("memread.train.update.score", counted)
+    found = []
+    for kl in (0.0, 1e-12):
+        model, settings = tiny_llama(), Reinforcement(kl=kl)
+        nothing: list[Any] = [None] * len(examples)
+        measured = accumulate(model, examples, settings, nothing, nothing)
+        found.append(([p.grad for p in model.parameters()], measured["loss"]))
+    assert seen[0] == 6 and sum(seen[1:]) == 9
+    for one, other in zip(found[0][0], found[1][0], strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-7)
+    assert found[0][1] == pytest.approx(found[1][1], rel=1e-4)
 
 
 def test_the_reference_is_the_model_as_it_was() -> None:

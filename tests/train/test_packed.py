@@ -10,7 +10,8 @@ torch = pytest.importorskip("torch", reason="training needs memread[train]")
 pytest.importorskip("peft", reason="training needs memread[train]")
 
 from memread.train import packed  # noqa: E402
-from memread.train.lessons import Conversation, Row, row  # noqa: E402
+from memread.train.lessons import Conversation  # noqa: E402
+from memread.train.rows import Row, row  # noqa: E402
 from tests.train.logits import randomised  # noqa: E402
 from tests.train.models import tiny_llama, with_lora  # noqa: E402
 
@@ -27,7 +28,7 @@ ROWS = [
 ]
 
 
-def masked(inner: Any, one: Row) -> Any:
+def masked(inner: Any, one: Row[Any]) -> Any:
     """The same with a mask of all pairs of tokens."""
     branches = torch.tensor(one.branches)
     seen = ((branches[None, :] == 0) | (branches[None, :] == branches[:, None])).tril()
@@ -48,7 +49,7 @@ def gradients(model: Any, hidden: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("one", ROWS, ids=["one branch", "branches", "no prefix"])
-def test_the_same_as_one_mask(one: Row) -> None:
+def test_the_same_as_one_mask(one: Row[Any]) -> None:
     model = randomised(with_lora(tiny_llama()))
     inner = model.get_base_model()
     expected, got = masked(inner, one), packed.hidden(inner, one)

@@ -18,7 +18,8 @@ from memread.errors import ModelUnloadable  # noqa: E402
 from memread.gguf import read_header  # noqa: E402
 from memread.train import supervise, weights  # noqa: E402
 from memread.train.data.compose import Settings  # noqa: E402
-from memread.train.lessons import Conversation, row  # noqa: E402
+from memread.train.lessons import Conversation  # noqa: E402
+from memread.train.rows import row  # noqa: E402
 from memread.train.supervise import Lessons, Recipe, Stage  # noqa: E402
 from tests.train.logits import randomised  # noqa: E402
 
