@@ -30,8 +30,9 @@ def fill(template: str, **fields: str) -> str:
 
 
 SHARED = (2, 3)
-"""After how many parts a prompt ceases to be like others. Two: what comes before the memory or the section is
-the same throughout a reading. Three: the section too, where it comes first, whatever question and memory."""
+"""After how many parts a prompt may cease to be like others. Two: what comes before the memory or the section
+is the same throughout a reading. Three: whichever of them comes first; the section is the same for whatever
+question and memory, the memory for all sections that leave it as it is."""
 
 
 def parts(frame: ChatFrame, *texts: str) -> tuple[Part, ...]:
@@ -53,16 +54,14 @@ def _stripped(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _split(template: str, **fields: str) -> tuple[str, str, str]:
-    """The filled template: up to the memory or the section, the section if it comes first, the rest."""
+    """The filled template: up to the memory or the section; whichever comes first; the rest."""
     texts = ["", "", ""]
     place = 0
     for literal, name, _, _ in string.Formatter().parse(template):
         texts[place] += literal
         if name is None:
             continue
-        if name == "chunk" and place == 0:
-            place = 1
-        elif name == "memory" or place == 1:
-            place = 2
+        if place == 1 or name in ("chunk", "memory"):
+            place = min(place + 1, 2)
         texts[place] += fields[name]
     return texts[0], texts[1], texts[2]

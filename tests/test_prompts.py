@@ -100,5 +100,15 @@ def test_with_the_section_first_prompts_of_other_questions_begin_alike() -> None
     assert "".join(part.text for part in parts) == "<Text: s\nProblem: who?\nMemory: m\nGo on:>"
 
 
+def test_with_the_memory_first_prompts_begin_alike_while_it_stays() -> None:
+    default, frame = PROFILES["default"], ChatFrame("<", ">")
+    parts = prompts.update(default, frame, question="who?", memory="m", section="s")
+    following = prompts.update(default, frame, question="who?", memory="m", section="t")
+    changed = prompts.update(default, frame, question="who?", memory="n", section="s")
+    fixed, memory = prompts.SHARED
+    assert parts[:memory] == following[:memory] and parts[memory:] != following[memory:]
+    assert parts[:fixed] == changed[:fixed] and parts[fixed:memory] != changed[fixed:memory]
+
+
 def test_fill_replaces_once() -> None:
     assert prompts.fill("{a}{{}}{b}", a="{b}", b="{a}") == "{b}{}{a}"
