@@ -1,16 +1,18 @@
-"""memread against llama.cpp's own server: the same memories rewritten, replies as the model gives them.
+"""memread against what others run a GGUF with: the same memories rewritten, replies as the model gives them.
 
 The embedded reader rewrites a memory of some sentences over sections that have nothing for its question.
 llama.cpp's server (through xllamacpp) gets the same prompts as chat completions, plain and with each of its
-ways of guessing from what it has seen (n-gram self-speculation, llama.cpp#18471 and #19164).
+ways of guessing from what it has seen (n-gram self-speculation, llama.cpp#18471 and #19164). `llm` (with
+llm-gguf) gets them as its users give them, a command a section, and in one process that keeps the model.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,9 +49,16 @@ print(server.listening_address, flush=True)
 sys.stdin.read()
 """
 
+_ASKING = """
+import json, llm, sys
+model = llm.get_model("gguf/reader")
+for line in sys.stdin:
+    print(json.dumps(model.prompt(json.loads(line)).text()), flush=True)
+"""
+
 
 def peers(options: Options) -> Iterator[Row]:
-    """memread ÷ llama.cpp's server, with each of its ways of guessing."""
+    """memread ÷ llama.cpp's server, with each of its ways of guessing; memread ÷ `llm`."""
     config = load(environ={**os.environ, "MEMREAD_DATA_DIR": str(options.folder)})
     found = find(None, config.model_folders)
     profile = chosen_profile(config, found)
@@ -74,34 +83,87 @@ def peers(options: Options) -> Iterator[Row]:
             prompts.fill(profile.wording.update, prompt=QUESTION, memory=MEMORY, chunk=text) for text in texts
         ]
         engine = LlamaEngine(model, Settings(context=4096, threads=threads), name="", digest="")
+        ours: list[str] = []
+
+        def read() -> None:
+            ours[:] = [answer(engine, request)[0].text for request in asked]
+
+        def beside(peer: str, reply: Callable[[str], str]) -> Row:
+            """memread ÷ a peer's `reply` to every prompt."""
+            theirs: list[str] = []
+
+            def serve() -> None:
+                theirs[:] = map(reply, wordings)
+
+            pairs = paired(lambda: seconds(read), lambda: seconds(serve), options.runs, options.clock)
+            same = sum(a.strip() == b.strip() for a, b in zip(ours, theirs, strict=True))
+            mine, other = (sum(map(model.vocabulary.count, said)) / len(said) for said in (ours, theirs))
+            best = min(a for a, _ in pairs), min(b for _, b in pairs)
+            return ratio(
+                "peers",
+                f"memread ÷ {peer}: {len(texts)} memories rewritten",
+                "< 1",
+                pairs,
+                f"{best[0]:.1f} s against {best[1]:.1f} s; {same} of {len(texts)} replies the same, "
+                f"{mine:.0f} and {other:.0f} tokens on average",
+            )
+
+        limit = profile.budget.memory
         try:
             for way in WAYS:
                 with _serving(path, threads, way) as address:
-                    ours: list[str] = []
-                    theirs: list[str] = []
-
-                    def read() -> None:
-                        ours[:] = [answer(engine, request)[0].text for request in asked]
-
-                    def serve() -> None:
-                        limit = profile.budget.memory
-                        theirs[:] = [
-                            chat(address, text, max_tokens=limit, temperature=0.0)[0] for text in wordings
-                        ]
-
-                    pairs = paired(lambda: seconds(read), lambda: seconds(serve), options.runs, options.clock)
-                same = sum(one.strip() == other.strip() for one, other in zip(ours, theirs, strict=True))
-                tokens = sum(map(model.vocabulary.count, ours)) / len(ours)
-                yield ratio(
-                    "peers",
-                    f"memread ÷ llama.cpp's server, {way.lower()}: {len(texts)} memories rewritten",
-                    "< 1",
-                    pairs,
-                    f"{min(a for a, _ in pairs):.1f} s against {min(b for _, b in pairs):.1f} s; "
-                    f"{same} of {len(texts)} replies the same, {tokens:.0f} tokens on average",
+                    yield beside(
+                        f"llama.cpp's server, {way.lower()}",
+                        lambda text: chat(address, text, max_tokens=limit, temperature=0.0)[0],
+                    )
+            home = {**os.environ, "LLM_USER_PATH": str(options.folder / "llm")}
+            with _llm(path, home) as keeping:
+                yield beside(
+                    "`llm`, a command a section", lambda text: _command(home, "prompt", *_MODEL, given=text)
                 )
+                yield beside("`llm`, one process", keeping)
         finally:
             engine.close()
+
+
+_MODEL = ("-m", "gguf/reader", "--no-log")
+
+
+def _command(home: dict[str, str], *arguments: str, given: str = "") -> str:
+    """What `llm` prints."""
+    command = [sys.executable, "-m", "llm", *arguments]
+    done = subprocess.run(command, input=given, env=home, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"llm: {done.stderr.strip()[-200:]} (pip install --group test)")
+    return done.stdout
+
+
+@contextmanager
+def _llm(path: Path, home: dict[str, str]) -> Iterator[Callable[[str], str]]:
+    """`llm` in one process that keeps the model: prompt → reply."""
+    _command(home, "gguf", "register-model", "reader", str(path))
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ASKING],
+        env=home,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    asked, said = process.stdin, process.stdout
+
+    def reply(text: str) -> str:
+        print(json.dumps(text), file=asked, flush=True)
+        return str(json.loads(said.readline()))
+
+    try:
+        reply("Hello")  # loads the model
+        yield reply
+    finally:
+        asked.close()
+        process.terminate()
+        process.wait(30)
 
 
 @contextmanager
