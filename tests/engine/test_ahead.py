@@ -11,9 +11,11 @@ import msgspec
 import pytest
 from gguf import GGMLQuantizationType
 
+from memread import prompts
 from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.engine.llamacpp.library import library
 from memread.engine.llamacpp.model import Model
+from memread.profile import shipped
 from memread.protocols import Decoded, Done, Prefill
 from memread.types import Part, Reply, Request, Sampling
 from tests.fixtures.gguf_model import write_tiny_gguf
@@ -255,6 +257,27 @@ def test_a_request_takes_over_what_another_slot_is_still_computing(model: Model)
         )
     with engine(model, 0) as alone:
         assert run(alone, shared(section, "why?"))[0][0].text == done[1].text
+
+
+def test_a_memory_before_the_section_is_read_again_only_when_it_changed(model: Model) -> None:
+    default = next(each for each in shipped() if each.name == "default")
+
+    def update(memory: str, section: str) -> Request:
+        parts = prompts.update(default, model.frame, question="who?", memory=memory, section=section)
+        return Request("update", parts, 24, GREEDY, shared=prompts.SHARED)
+
+    memory = "The memory of a longer reading, of some sentences. " * 6
+    asked = [update(memory, "One. " + BOOK), update(memory, "Two. " + BOOK), update("Other.", BOOK)]
+    with engine(model, 0) as reading:
+        replies = [run(reading, request)[0][0] for request in asked]
+    alone = []
+    for request in asked:
+        with engine(model, 0) as fresh:
+            alone += run(fresh, request)[0]
+    assert [reply.text for reply in replies] == [reply.text for reply in alone]
+    fixed, whole = (len(model.vocabulary.encode_prompt(asked[0].prompt[:n])) - 1 for n in prompts.SHARED)
+    assert whole > fixed + 60
+    assert [reply.counts.cached_tokens for reply in replies] == [0, whole, fixed]
 
 
 def test_prompts_that_part_early_share_nothing(model: Model) -> None:
