@@ -3,7 +3,7 @@
     episode.py     a question over a text in segments, with the ideal memory after each
     data/          makers of episodes, seeded, endless; splits that share nothing
     lessons.py     episodes → the conversations of a reading; no torch
-    rows.py, packed.py    conversations that go through the model at once, what their prompts share computed once
+    rows.py, packed.py    conversations that go through the model at once; what prompts share once
     weights.py     a GGUF as a torch model; LoRA
     supervise.py   the warm start on ideal memories
     export.py      LoRA adapter and merged model as GGUF

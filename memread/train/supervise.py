@@ -217,10 +217,12 @@ def _update(
 
 def judge(model: Any, lessons: Lessons, families: int) -> dict[str, Any]:
     """Loss, and the share of replies that greedy decoding would give to the letter, by kind: every
-    conversation of the first families, whatever was learned from."""
+    conversation of the first families, whatever was learned from. And of the tokens that decide (see
+    Choice.decisions), given all before them: how many are right."""
     import torch
 
     marks: dict[str, list[bool]] = {}
+    decided: list[bool] = []
     value = weight = 0.0
     with torch.no_grad():
         for number in range(families):
@@ -228,7 +230,10 @@ def judge(model: Any, lessons: Lessons, families: int) -> dict[str, Any]:
                 summed, right = loss(model, row)
                 value, weight = value + float(summed), weight + _weight(row)
                 _mark(marks, row, right)
-    return {"loss": round(value / weight, 5), "right": _shares(marks)}
+                heavy = [weight > 1 for said in row.conversations for weight in said.weights]
+                decided += right[torch.tensor(heavy, device=right.device)].tolist()
+    shares = _shares({"decisions": decided}) if decided else {}
+    return {"loss": round(value / weight, 5), "right": _shares(marks)} | shares
 
 
 def _mark(marks: dict[str, list[bool]], row: Lesson, right: Tensor) -> None:

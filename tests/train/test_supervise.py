@@ -123,6 +123,8 @@ def test_it_learns(tiny_gguf: Path, tmp_path: Path) -> None:
     )
     assert records[-1]["loss"] < records[0]["loss"] * 0.8
     assert records[-1]["dev"]["loss"] > 0 and "new" in records[-1]["dev"]["right"]
+    right, all_of_them = map(int, records[-1]["dev"]["decisions"].split("/"))
+    assert 0 <= right <= all_of_them and all_of_them > 10
     assert records[-1]["tokens_per_second"] > 0
 
 
