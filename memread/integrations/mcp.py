@@ -22,6 +22,7 @@ from memread.errors import MemreadError, UsageError
 from memread.events import Event, MemoryUpdated, Prefilled, SegmentStarted
 from memread.text import printable
 from memread.types import Answer, Skipped
+from memread.views.evidence import verified
 
 _EVERY = 1.0
 """Seconds between two notices of progress within a segment, at least."""
@@ -150,7 +151,7 @@ def _result(answer: Answer, skipped: Sequence[Skipped]) -> Result:
                 statement=claim.statement,
                 quote=claim.quote,
                 place=claim.span.label() if claim.span else "",
-                verified=claim.verified,
+                verified=verified(claim),
             )
             for claim in claims[:_QUOTES]
             if claim.quote

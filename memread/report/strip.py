@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memread.report.story import Step, Story
+from memread.views.evidence import verified
 
 WIDTH, UP, DOWN = 1200, 56, 24
 """Units of the drawing: its length, and what there is above and below the line."""
@@ -16,7 +17,7 @@ def strip(story: Story) -> str:
     added = _columns(ends, [step.added for step in story.steps])
     dropped = _columns(ends, [step.dropped for step in story.steps])
     kept = _columns(ends, [int(step.outcome == "kept") for step in story.steps])
-    verified = _columns(ends, [sum(claim.verified for claim in step.found) for step in story.steps])
+    found = _columns(ends, [sum(map(verified, step.found)) for step in story.steps])
     most = max([*(height for _, _, height in added), *(height for _, _, height in dropped), 1])
     read = ends[-1][1] if ends else 0.0
     parts = [
@@ -25,7 +26,7 @@ def strip(story: Story) -> str:
         _path("added", added, most, UP, -1),
         _path("dropped", dropped, most, DOWN, 1),
         _marks("kept", kept, UP + 5, 4),
-        _marks("found", verified, UP + DOWN + 9, 3),
+        _marks("found", found, UP + DOWN + 9, 3),
         "</svg>",
     ]
     return "".join(parts)

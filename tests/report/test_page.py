@@ -104,6 +104,22 @@ def test_nothing_is_fetched_and_only_its_own_script_runs() -> None:
         assert f"{name}-src 'sha256-{digest}'" in policy
 
 
+def test_a_name_alone_is_no_mark_on_the_strip() -> None:
+    """Its words stand in the passage, but they state nothing: its list does not call it verified either."""
+
+    def marks(statement: str) -> int:
+        claim = Claim(statement, 0, statement, Span(Locator(), Locator()), True, (), 1.0)
+        told = [
+            EvidenceFound(event.segment, (claim,)) if isinstance(event, EvidenceFound) else event
+            for event in canned()
+        ]
+        (strip,) = parser.fromstring(page(told)).xpath("//*[local-name()='path' and @class='found']/@d")
+        return str(strip).count("M")
+
+    assert marks("Queequeg") == 0
+    assert marks("Ishmael shares a bed with Queequeg.") > 0
+
+
 def test_a_line_that_stays_is_written_once() -> None:
     events = list(canned())
     (last,) = [event for event in events if isinstance(event, MemoryUpdated)][-1:]
