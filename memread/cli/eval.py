@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from memread.eval.evaluate import Planned
     from memread.eval.results import Result
     from memread.protocols import Tokenizer
+    from memread.types import Limits
 
 app = typer.Typer(
     help="Measure a reader from thousands to millions of tokens, and say why it failed.",
@@ -88,8 +89,8 @@ def ruler(
 
     names, wanted = made.expand(parts(tasks)), sizes(lengths)
 
-    def plan(tokenizer: Tokenizer) -> Planned:
-        sources = made.Sources(prose=haystack, corpus=corpus)
+    def plan(tokenizer: Tokenizer, limits: Limits) -> Planned:
+        sources = made.Sources(prose=haystack, corpus=corpus, limits=limits)
         cells = [(task, length) for length in wanted for task in names]
         items = chain.from_iterable(
             [made.make(task, length, samples, seed, tokenizer, sources) for task, length in cells]
@@ -130,8 +131,10 @@ def grid(
     wanted = sizes(lengths)
     places = [number / 100 for number in numbers(depths, "--depths", 0, 100)]
 
-    def plan(tokenizer: Tokenizer) -> Planned:
-        items = made.make_grid(wanted, places, samples, seed, tokenizer, made.Sources(prose=haystack))
+    def plan(tokenizer: Tokenizer, limits: Limits) -> Planned:
+        items = made.make_grid(
+            wanted, places, samples, seed, tokenizer, made.Sources(prose=haystack, limits=limits)
+        )
         return Planned(items, tuple(length for length in wanted for _ in range(len(places) * samples)))
 
     _run("grid", plan, max(wanted), **_given(locals()))
@@ -180,7 +183,7 @@ def hotpotqa(
     corpus = qa.load_pool(distractors) if distractors else None
     pool = qa.distractors(dataset, corpus)
 
-    def plan(tokenizer: Tokenizer) -> Planned:
+    def plan(tokenizer: Tokenizer, limits: Limits) -> Planned:
         items = [made.make_hotpotqa(dataset, pool, count, samples, seed, tokenizer) for count in counts]
         notices = [str(bad) for bad in (*dataset.malformed, *(corpus.malformed if corpus else ()))]
         lengths = tuple(_PARAGRAPH * count for count in counts for _ in range(samples))
@@ -229,8 +232,8 @@ def file(
 
         raise FileMissing(f"{questions}: there is no such file")
 
-    def plan(tokenizer: Tokenizer) -> Planned:
-        loaded = files.load(questions, tokenizer, limit=limit, document=document)
+    def plan(tokenizer: Tokenizer, limits: Limits) -> Planned:
+        loaded = files.load(questions, tokenizer, limit=limit, document=document, limits=limits)
         notices = _skipped([str(bad) for bad in loaded.malformed])
         return Planned(iter(loaded.items), tuple(item.length for item in loaded.items), notices)
 
@@ -279,7 +282,7 @@ _SHOWN = 5
 
 def _run(
     name: str,
-    plan: Callable[[Tokenizer], Planned],
+    plan: Callable[[Tokenizer, Limits], Planned],
     longest: int | None,
     *,
     method: str,

@@ -21,6 +21,7 @@ from memread.eval.report import tokens
 from memread.eval.results import ResultFile
 from memread.eval.runner import Runner
 from memread.protocols import Engine, Tokenizer
+from memread.types import Limits
 
 _WORDING = 512
 """Tokens for a method's wording and the chat template, at the most."""
@@ -56,7 +57,7 @@ class Options(msgspec.Struct, frozen=True):
 
 def evaluate(
     config: Config,
-    plan: Callable[[Tokenizer], Planned],
+    plan: Callable[[Tokenizer, Limits], Planned],
     options: Options,
     say: Callable[[str], None],
 ) -> None:
@@ -82,7 +83,7 @@ def evaluate(
         with engine_for(own, slots=slots, verbose=options.verbose, say=told) as ready:
             for notice in ready.notices:
                 say(notice)
-            planned = plan(ready.engine.tokenizer)
+            planned = plan(ready.engine.tokenizer, config.limits)
             for notice in planned.notices:
                 say(notice)
             shown = _foretell(ready.engine, compared, planned, window, say)

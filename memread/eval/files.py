@@ -25,7 +25,7 @@ from memread.eval.records import Malformed, Placed, Record, record_at, records
 from memread.ingest import open_document
 from memread.protocols import Tokenizer
 from memread.text import one_line
-from memread.types import Locator, Passage, Skipped
+from memread.types import LIMITS, Limits, Locator, Passage, Skipped
 
 _SLICE = 8_000
 """Characters of a context given out at once."""
@@ -43,17 +43,20 @@ def load(
     metric: Metric | None = None,
     limit: int | None = None,
     document: str | None = None,
+    limits: Limits = LIMITS,
 ) -> Loaded:
     """The questions of `path`, the first `limit` of them, each text's length counted.
 
     metric: how to score them, unless a record says it itself; by default f1 for LongBench's records (as its
     question answering is scored), else substring. document: the text of records that name none. Documents are
-    opened and read to be counted: minutes for large PDFs. Raises FileMissing, FileUnreadable,
-    DamagedDocument, EmptyInput for the file as a whole.
+    opened and read to be counted: minutes for large PDFs; limits: what a page of them may cost. Raises
+    FileMissing, FileUnreadable, DamagedDocument, EmptyInput for the file as a whole.
     """
     items: list[Item] = []
     malformed: list[Malformed] = []
-    counted = functools.cache(functools.partial(_counted, tokenizer=tokenizer))  # once for many questions
+    counted = functools.cache(
+        functools.partial(_counted, tokenizer=tokenizer, limits=limits)
+    )  # once for many questions
     for placed in records(path):
         if limit is not None and len(items) >= limit:
             break
@@ -61,7 +64,7 @@ def load(
             malformed.append(placed)
             continue
         try:
-            items.append(_item(path, placed, counted, tokenizer, metric, document))
+            items.append(_item(path, placed, counted, tokenizer, metric, document, limits))
         except (ValueError, InputError, UsageError) as error:
             malformed.append(Malformed(path, placed.place, str(error)))
     return Loaded(tuple(items), tuple(malformed))
@@ -74,6 +77,7 @@ def _item(
     tokenizer: Tokenizer,
     metric: Metric | None,
     document: str | None,
+    limits: Limits,
 ) -> Item:
     record = placed.record
     question = _question(record)
@@ -92,7 +96,7 @@ def _item(
     else:
         named = document is None or "path" in record
         name = str(Path(path).parent / _path(record)) if named else cast(str, document)
-        text = functools.partial(_from_document, name)
+        text = functools.partial(_from_document, name, limits)
         length, skipped = counted(name)
         if skipped:
             details["skipped"] = skipped
@@ -162,14 +166,14 @@ def _from_line(path: str, offset: int) -> Iterator[Passage]:
     yield from _slices(_context(record_at(path, offset)))
 
 
-def _from_document(name: str) -> Iterator[Passage]:
-    return (part for part in _parts(name) if isinstance(part, Passage))
+def _from_document(name: str, limits: Limits) -> Iterator[Passage]:
+    return (part for part in _parts(name, limits) if isinstance(part, Passage))
 
 
-def _counted(name: str, tokenizer: Tokenizer) -> tuple[int, int]:
+def _counted(name: str, tokenizer: Tokenizer, limits: Limits) -> tuple[int, int]:
     """A document's tokens, and how many of its parts could not be read."""
     tokens = skipped = 0
-    for part in _parts(name):
+    for part in _parts(name, limits):
         if isinstance(part, Passage):
             tokens += tokenizer.count(part.text)
         else:
@@ -177,8 +181,8 @@ def _counted(name: str, tokenizer: Tokenizer) -> tuple[int, int]:
     return tokens, skipped
 
 
-def _parts(name: str) -> Iterator[Passage | Skipped]:
-    document = open_document(name)
+def _parts(name: str, limits: Limits) -> Iterator[Passage | Skipped]:
+    document = open_document(name, limits=limits)
     try:
         yield from document.passages()
     finally:

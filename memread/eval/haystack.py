@@ -14,7 +14,7 @@ from memread.errors import EmptyInput
 from memread.eval.lengths import Text, cut
 from memread.ingest import open_document
 from memread.protocols import Tokenizer
-from memread.types import Passage
+from memread.types import LIMITS, Limits, Passage
 
 _PARAGRAPH = regex.compile(r"\n[^\S\n]*\n\s*")
 # A sentence ends here unless a small letter follows (“Why?” said Alice), or after "I." and "Mr." alone.
@@ -158,9 +158,9 @@ def book() -> Haystack:
     return prose("alice", text)
 
 
-def load(path: str) -> Haystack:
+def load(path: str, limits: Limits = LIMITS) -> Haystack:
     """The prose of any document memread reads. Raises InputError; EmptyInput when there is no sentence."""
-    document = open_document(path)
+    document = open_document(path, limits=limits)
     try:
         text = "".join(part.text for part in document.passages() if isinstance(part, Passage))
     finally:

@@ -15,6 +15,7 @@ from memread.eval.records import Malformed
 from memread.eval.variables import variables
 from memread.eval.words import common_words, frequent_words
 from memread.protocols import Tokenizer
+from memread.types import LIMITS, Limits
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "niah": tuple(niah.KINDS),
@@ -33,7 +34,8 @@ class Sources:
     """What tasks are made from: the user's files, or those that ship. Each is read when first needed.
 
     prose: a document to hide needles in. squad, hotpotqa: question sets (qa.load_questions). corpus: more
-    distractors for qa_1 and qa_2 (qa.load_pool), beside the paragraphs of their own question set.
+    distractors for qa_1 and qa_2 (qa.load_pool), beside the paragraphs of their own question set. limits:
+    what a page of a document may cost.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class Sources:
         squad: str | None = None,
         hotpotqa: str | None = None,
         corpus: str | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
+        self._limits = limits
         self._prose, self._squad, self._hotpotqa, self._corpus = prose, squad, hotpotqa, corpus
 
     @functools.cached_property
     def prose(self) -> haystack.Haystack:
-        return haystack.book() if self._prose is None else haystack.load(self._prose)
+        return haystack.book() if self._prose is None else haystack.load(self._prose, self._limits)
 
     @functools.cached_property
     def questions(self) -> dict[str, qa.Dataset]:

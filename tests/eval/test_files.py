@@ -12,6 +12,7 @@ from memread.bpe import BpeTokenizer
 from memread.errors import DamagedDocument, EmptyInput, FileMissing
 from memread.eval.files import load
 from memread.eval.item import Item
+from memread.types import Limits
 
 LONGBENCH = {
     "input": "Who wrote it?",
@@ -153,3 +154,11 @@ def test_one_text_for_all_that_name_none(tmp_path: Path, tokenizer: BpeTokenizer
     ]
     assert not found.malformed
     assert "--document" in load(path, tokenizer).malformed[0].reason
+
+
+def test_a_page_without_end_costs_what_it_may(tmp_path: Path, tokenizer: BpeTokenizer) -> None:
+    broken = Path(__file__).parents[1] / "ingest" / "broken" / "operators.pdf"
+    path = tmp_path / "q.jsonl"
+    path.write_text(json.dumps({"path": str(broken), "question": "?", "answers": ["x"]}) + "\n")
+    loaded = load(str(path), tokenizer, limits=Limits(seconds=2.0))
+    assert not loaded.malformed and loaded.items[0].details["skipped"] == 1
