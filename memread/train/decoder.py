@@ -131,6 +131,27 @@ class Decoder:
         last = hidden[torch.arange(count, device=self.device), lengths - 1]
         return self._logits(last)
 
+    def extend(self, ids: Tensor, starts: Tensor, lengths: Tensor, cache: Cache, rows: Tensor) -> Tensor:
+        """Read on where rows of the cache have `starts` [B] tokens already: ids [B, T] padded on the right,
+        lengths [B] → logits [B, V] after each one's end."""
+        count, tokens = ids.shape
+        positions = starts[:, None] + torch.arange(tokens, device=self.device)[None]
+        length = min(int(positions.max()) + 1, cache.length)
+        # Padding may reach beyond a row of the cache; what it writes is never looked at.
+        places = positions.clamp(max=cache.length - 1)
+        cos, sin = self._angles(positions)
+        seen = torch.arange(length, device=self.device)[None, None] <= positions[:, :, None]
+        mask = seen[:, None]
+        hidden = self._embedding[ids]
+        for number, layer in enumerate(self._layers):
+            q, k, v = self._qkv(layer, hidden, cos, sin)
+            cache.keys[number, rows[:, None], :, places] = k.transpose(1, 2)
+            cache.values[number, rows[:, None], :, places] = v.transpose(1, 2)
+            keys, values = cache.keys[number, rows, :, :length], cache.values[number, rows, :, :length]
+            mixed = F.scaled_dot_product_attention(q, keys, values, mask, enable_gqa=True)
+            hidden = self._finish(layer, hidden, mixed.transpose(1, 2).reshape(count, tokens, -1))
+        return self._logits(hidden[torch.arange(count, device=self.device), lengths - 1])
+
     def step(self, ids: Tensor, positions: Tensor, cache: Cache, length: int) -> Tensor:
         """One more token for rows 0…B-1 of the cache: ids [B], positions [B] → logits [B, V].
 

@@ -25,6 +25,7 @@ from memread.protocols import Decoded, Done, Output, Tokenizer
 from memread.train.decoder import Cache, Decoder, Tensor
 from memread.train.drawing import Draws
 from memread.train.recipe import EngineSettings
+from memread.train.rows import common, families
 from memread.train.vocabulary import PromptVocabulary
 from memread.types import ChatFrame, Counts, EngineInfo, Finish, Reply, Request
 
@@ -176,17 +177,13 @@ class TorchEngine:
             row.index = len(self._rows) + number
             first.setdefault(row.prompt, row.index)
         self._rows += admitted
-        lengths = torch.tensor([len(prompt) for prompt in first], device=device)
-        ids = torch.zeros((len(first), int(lengths.max())), dtype=torch.long)
-        for number, prompt in enumerate(first):
-            ids[number, : len(prompt)] = torch.tensor(prompt)
-        targets = torch.tensor([*first.values()], device=device)
-        logits = self.decoder.prefill(ids.to(device), lengths, cache, targets)
-        order = {prompt: number for number, prompt in enumerate(first)}
+        prompts, targets = [*first], [*first.values()]
+        logits = self._read(prompts, targets, admitted)
+        order = {prompt: number for number, prompt in enumerate(prompts)}
         for row in admitted:
             source = first[row.prompt]
-            row.cached = 0 if source == row.index else len(row.prompt)
-            if row.cached:
+            if source != row.index:
+                row.cached = len(row.prompt)
                 cache.move(source, row.index, len(row.prompt))
         picked = logits[torch.tensor([order[row.prompt] for row in admitted], device=device)]
         tokens, logprobs = _draws(admitted, 1, device).draw(picked, 0)
@@ -194,6 +191,37 @@ class TorchEngine:
         for row, token, logprob in zip(admitted, tokens.tolist(), logprobs.tolist(), strict=True):
             row.prefill_seconds = seconds
             row.drawn = [(token, logprob)]
+
+    def _read(self, prompts: list[tuple[int, ...]], targets: list[int], admitted: list[_Row]) -> Tensor:
+        """Different prompts into rows of the cache; what several begin with is read once.
+
+        targets: the rows. Logits [B, V] after each prompt's end.
+        """
+        device, cache = self.decoder.device, self._cache
+        found = families(prompts)
+        shared = [min(common(prompts[family[0]], prompts[n]) for n in family) for family in found]
+        first = torch.tensor([targets[family[0]] for family in found], device=device)
+        begun = [prompts[family[0]][:length] for family, length in zip(found, shared, strict=True)]
+        ends = self.decoder.prefill(*_padded(begun, device), cache, first)
+        logits = ends.new_empty((len(prompts), ends.shape[1]))
+        rests: list[tuple[int, int]] = []  # (prompt, from which token on)
+        for number, (family, length) in enumerate(zip(found, shared, strict=True)):
+            if len(family) == 1:
+                logits[family[0]] = ends[number]
+                continue
+            for prompt in family:
+                # One that ends with what is shared still has a token to be read, for its logits.
+                rests.append((prompt, min(length, len(prompts[prompt]) - 1)))
+                if prompt != family[0]:
+                    cache.move(targets[family[0]], targets[prompt], length)
+                    admitted[targets[prompt] - admitted[0].index].cached = length
+        if rests:
+            ids, lengths = _padded([prompts[prompt][start:] for prompt, start in rests], device)
+            starts = torch.tensor([start for _, start in rests], device=device)
+            rows = torch.tensor([targets[prompt] for prompt, _ in rests], device=device)
+            ends = self.decoder.extend(ids, starts, lengths, cache, rows)
+            logits[torch.tensor([prompt for prompt, _ in rests], device=device)] = ends
+        return logits
 
     def _decode(self) -> None:
         """One burst for every row: the token drawn last is read, the next one drawn."""
@@ -321,6 +349,14 @@ class _Row:
             self._decoder = vocabulary.decoder()
         text: str = self._decoder.decode(vocabulary.piece(token))
         return text
+
+
+def _padded(prompts: Sequence[tuple[int, ...]], device: Any) -> tuple[Tensor, Tensor]:
+    """(ids [B, T], lengths [B])"""
+    ids = torch.zeros((len(prompts), max(map(len, prompts))), dtype=torch.long)
+    for number, prompt in enumerate(prompts):
+        ids[number, : len(prompt)] = torch.tensor(prompt)
+    return ids.to(device), torch.tensor([*map(len, prompts)], device=device)
 
 
 def _draws(rows: Sequence[_Row], count: int, device: Any) -> Draws:

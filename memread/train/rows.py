@@ -77,7 +77,7 @@ def by_likeness(conversations: Sequence[S], limit: int) -> Iterator[tuple[list[i
     families: list[list[int]] = []
     for place in sorted(range(len(conversations)), key=lambda place: conversations[place].prompt):
         prompt = conversations[place].prompt
-        if families and 2 * _common(conversations[families[-1][0]].prompt, prompt) >= len(prompt):
+        if families and 2 * common(conversations[families[-1][0]].prompt, prompt) >= len(prompt):
             families[-1].append(place)
         else:
             families.append([place])
@@ -91,6 +91,25 @@ def by_likeness(conversations: Sequence[S], limit: int) -> Iterator[tuple[list[i
     yield from sorted(rows, key=lambda made: -len(made[1].ids))
 
 
+def families(prompts: Sequence[tuple[int, ...]]) -> list[list[int]]:
+    """Prompts by what they have in common, as their numbers: half of a prompt at least is how its family's
+    first one begins."""
+    found: list[list[int]] = []
+    for number in sorted(range(len(prompts)), key=lambda number: prompts[number]):
+        prompt = prompts[number]
+        if found and 2 * common(prompts[found[-1][0]], prompt) >= len(prompt):
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return found
+
+
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """The length of their common beginning."""
+    shorter = min(len(one), len(other))
+    return next((i for i in range(shorter) if one[i] != other[i]), shorter)
+
+
 def _cut(places: Iterable[int], conversations: Sequence[Spoken], limit: int) -> Iterator[list[int]]:
     """`places` in parts whose rows have at most `limit` tokens, or one conversation."""
     held: list[int] = []
@@ -99,10 +118,10 @@ def _cut(places: Iterable[int], conversations: Sequence[Spoken], limit: int) -> 
         said = conversations[place]
         own = len(said.prompt) + len(said.reply) - 1
         if held:
-            common = min(shared, len(said.prompt) - 1, _common(conversations[held[0]].prompt, said.prompt))
-            if tokens + own - common * len(held) <= limit:
+            alike = min(shared, len(said.prompt) - 1, common(conversations[held[0]].prompt, said.prompt))
+            if tokens + own - alike * len(held) <= limit:
                 held.append(place)
-                shared, tokens = common, tokens + own
+                shared, tokens = alike, tokens + own
                 continue
             yield held
         held, shared, tokens = [place], len(said.prompt) - 1, own
@@ -115,11 +134,5 @@ def _shared(conversations: Sequence[Spoken]) -> int:
     first, *others = [said.prompt for said in conversations]
     shared = len(first) - 1
     for other in others:
-        shared = min(shared, len(other) - 1, _common(first, other))
+        shared = min(shared, len(other) - 1, common(first, other))
     return shared
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """The length of their common beginning."""
-    shorter = min(len(one), len(other))
-    return next((i for i in range(shorter) if one[i] != other[i]), shorter)

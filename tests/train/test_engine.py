@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,6 +99,39 @@ def test_greedy_replies_and_logprobs_are_those_of_transformers(vocabulary: Heade
             logprobs, _ = score(model, row([conversation]))
         assert torch.allclose(logprobs, torch.tensor(conversation.logprobs), atol=1e-4)
     assert engine.taken(0) == []
+
+
+def test_what_prompts_begin_with_is_read_once(vocabulary: HeaderVocabulary, monkeypatch: Any) -> None:
+    """Two sections with questions, one asked twice, one empty, and a prompt like no other."""
+    sections = (
+        "The Queen of Hearts, she made some tarts, all on a summer day. ",
+        "It was the best of times. " * 3,
+    )
+    texts = [
+        section + question for section in sections for question in ("Who?", "What did she make?", "Who?", "")
+    ]
+    requests = [_request(text) for text in (*texts, "Something else, of about the length of the others.")]
+    alone = [_answers(_engine(vocabulary), [request])[0] for request in requests]
+    engine = _engine(vocabulary, rows=16, prefill=9999)
+    read: list[int] = []
+    for name in ("prefill", "extend"):
+        plain = getattr(engine.decoder, name)
+
+        def counted(ids: Any, *rest: Any, plain: Any = plain) -> Any:
+            read.append(int(rest[0 if plain.__name__ == "prefill" else 1].sum()))
+            return plain(ids, *rest)
+
+        monkeypatch.setattr(engine.decoder, name, counted)
+    together = _answers(engine, requests)
+    assert [reply.text for reply in together] == [reply.text for reply in alone]
+    whole = sum(reply.counts.prompt_tokens for reply in together)
+    cached = sum(reply.counts.cached_tokens for reply in together)
+    assert len(read) == 2 and sum(read) == whole - cached and sum(read) < 0.65 * whole
+    for ticket, reply in enumerate(together):
+        (conversation,) = engine.taken(ticket)
+        with torch.no_grad():
+            logprobs, _ = score(tiny_llama(), row([conversation]))
+        assert torch.allclose(logprobs, torch.tensor(conversation.logprobs), atol=1e-4), reply
 
 
 def test_greedy_replies_are_llama_cpps(tiny_gguf: Path) -> None:

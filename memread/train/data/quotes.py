@@ -21,9 +21,9 @@ def begins(sentence: str, asked: str, answers: Sequence[str]) -> int:
     """Where the quotation of `sentence` begins: at its first telling word that is also in `asked`, or at an
     answer before that; 0 without either.
 
-    Who quotes a whole sentence must find its first word before anything of what it says: a small model taught
-    so began with the right word in 31 of 56 sections of the development set. A word of the question is before
-    its eyes, an answer is what it looks for; the rest of the quotation follows from either.
+    Who quotes a whole sentence must find its first word before anything of what it says, which a small model
+    learned badly (docs/TRAINING.md). A word of the question is before its eyes, an answer is what it looks
+    for; the rest of the quotation follows from either.
     """
     known = {word.lower() for word in _WORD.findall(asked)}
     starts = [match.start() for match in _WORD.finditer(sentence) if _tells(match, known)][:1]
