@@ -141,7 +141,8 @@ class Database:
         self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _prepare(self, busy_seconds: float) -> None:
-        version = self._checked_version()  # before anything is written to what may be another's file
+        with self.transaction(write=False):  # of one moment: another process may be making the file
+            version = self._checked_version()  # before anything is written to what may be another's
         execute = self._connection.execute
         execute("PRAGMA foreign_keys = ON")
         execute("PRAGMA secure_delete = ON")  # a removed run is overwritten, not only unlinked

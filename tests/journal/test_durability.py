@@ -8,14 +8,18 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memread.errors import JournalError
 from memread.journal import Journal
+from memread.journal.database import Database
 from tests.journal.processes import ROOT, check_integrity, child, line, posix
 from tests.journal.readings import IDENTITY, STARTED, identity, rejected, update
 
@@ -105,6 +109,29 @@ def test_processes_that_begin_and_write_at_the_same_time(path: Path) -> None:
         assert {(row.question, row.steps) for row in journal.runs()} == {("Who is the captain?", 40)}
         assert all(journal.verify(row.run_id) == 1 + 40 + 14 for row in journal.runs())
     check_integrity(path)
+
+
+def test_a_file_that_another_process_makes_while_it_is_looked_at(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked of the new file comes from one moment, not half before and half after it was made."""
+    rows = Database.rows
+    others: list[threading.Thread] = []
+
+    def interrupted(self: Database, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        found = rows(self, sql, parameters)
+        if sql == "PRAGMA application_id" and not others:
+            others.append(threading.Thread(target=lambda: Journal.open(path).close()))
+            others[0].start()
+            others[0].join(1.0)  # time enough to make the file, if it may
+        return found
+
+    monkeypatch.setattr(Database, "rows", interrupted)
+    Journal.open(path).close()
+    others[0].join(60)
+    assert not others[0].is_alive()
+    with Journal.open(path) as journal:
+        assert journal.runs() == []
 
 
 @posix
