@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from benchmarks.measure import Row, paired, ratio, seconds
 from benchmarks.models import answer, passages
@@ -142,43 +143,37 @@ def _command(home: dict[str, str], *arguments: str, given: str = "") -> str:
 def _llm(path: Path, home: dict[str, str]) -> Iterator[Callable[[str], str]]:
     """`llm` in one process that keeps the model: prompt → reply."""
     _command(home, "gguf", "register-model", "reader", str(path))
-    process = subprocess.Popen(
-        [sys.executable, "-c", _ASKING],
-        env=home,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    asked, said = process.stdin, process.stdout
+    with _python(_ASKING, env=home) as (asked, said):
 
-    def reply(text: str) -> str:
-        print(json.dumps(text), file=asked, flush=True)
-        return str(json.loads(said.readline()))
+        def reply(text: str) -> str:
+            print(json.dumps(text), file=asked, flush=True)
+            return str(json.loads(said.readline()))
 
-    try:
         reply("Hello")  # loads the model
         yield reply
-    finally:
-        asked.close()
-        process.terminate()
-        process.wait(30)
 
 
 @contextmanager
 def _serving(path: Path, threads: int, way: str) -> Iterator[str]:
     """llama.cpp's own server with a model; its address."""
-    command = [sys.executable, "-c", _SERVER, str(path), str(threads), way]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert process.stdout is not None and process.stdin is not None
-    try:
-        address = process.stdout.readline().strip()
+    with _python(_SERVER, str(path), str(threads), way) as (_, said):
+        address = said.readline().strip()
         if not address:
             raise SystemExit("llama.cpp's server does not start: pip install --group test")
         yield address
+
+
+@contextmanager
+def _python(
+    code: str, *arguments: str, env: dict[str, str] | None = None
+) -> Iterator[tuple[IO[str], IO[str]]]:
+    """A Python program that runs meanwhile: its standard input and output."""
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    command = [sys.executable, "-c", code, *arguments]
+    process = subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, stderr=nothing, text=True)
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        yield process.stdin, process.stdout
     finally:
         process.stdin.close()
         process.terminate()

@@ -25,7 +25,7 @@ from memread.protocols import Decoded, Done, Output, Tokenizer
 from memread.train.decoder import Cache, Decoder, Tensor
 from memread.train.drawing import Draws
 from memread.train.recipe import EngineSettings
-from memread.train.rows import common, families
+from memread.train.rows import families, shared_by
 from memread.train.vocabulary import PromptVocabulary
 from memread.types import ChatFrame, Counts, EngineInfo, Finish, Reply, Request
 
@@ -199,9 +199,12 @@ class TorchEngine:
         """
         device, cache = self.decoder.device, self._cache
         found = families(prompts)
-        shared = [min(common(prompts[family[0]], prompts[n]) for n in family) for family in found]
+        shared = [shared_by([prompts[n] for n in family]) for family in found]
         first = torch.tensor([targets[family[0]] for family in found], device=device)
-        begun = [prompts[family[0]][:length] for family, length in zip(found, shared, strict=True)]
+        begun = [
+            prompts[family[0]][: length if len(family) > 1 else None]
+            for family, length in zip(found, shared, strict=True)
+        ]
         ends = self.decoder.prefill(*_padded(begun, device), cache, first)
         logits = ends.new_empty((len(prompts), ends.shape[1]))
         rests: list[tuple[int, int]] = []  # (prompt, from which token on)
@@ -209,12 +212,10 @@ class TorchEngine:
             if len(family) == 1:
                 logits[family[0]] = ends[number]
                 continue
-            for prompt in family:
-                # One that ends with what is shared still has a token to be read, for its logits.
-                rests.append((prompt, min(length, len(prompts[prompt]) - 1)))
-                if prompt != family[0]:
-                    cache.move(targets[family[0]], targets[prompt], length)
-                    admitted[targets[prompt] - admitted[0].index].cached = length
+            rests += [(prompt, length) for prompt in family]
+            for prompt in family[1:]:
+                cache.move(targets[family[0]], targets[prompt], length)
+                admitted[targets[prompt] - admitted[0].index].cached = length
         if rests:
             ids, lengths = _padded([prompts[prompt][start:] for prompt, start in rests], device)
             starts = torch.tensor([start for _, start in rests], device=device)

@@ -42,10 +42,15 @@ class Row(msgspec.Struct, Generic[S], frozen=True):
     targets: list[int]
     """[N]"""
 
+    @property
+    def lengths(self) -> list[int]:
+        """Of the replies: they add up to N."""
+        return [len(said.reply) for said in self.conversations]
+
 
 def row(conversations: Sequence[S]) -> Row[S]:
     """One row of all `conversations`."""
-    shared = _shared(conversations)
+    shared = shared_by([said.prompt for said in conversations])
     ids = [*conversations[0].prompt[:shared]]
     positions, branches = [*range(shared)], [0] * shared
     places: list[int] = []
@@ -74,18 +79,10 @@ def by_likeness(conversations: Sequence[S], limit: int) -> Iterator[tuple[list[i
     Yields (the row's conversations as places in `conversations`, the row). Longest first: what does not fit
     into memory fails at once.
     """
-    families: list[list[int]] = []
-    for place in sorted(range(len(conversations)), key=lambda place: conversations[place].prompt):
-        prompt = conversations[place].prompt
-        if families and 2 * common(conversations[families[-1][0]].prompt, prompt) >= len(prompt):
-            families[-1].append(place)
-        else:
-            families.append([place])
+    found = families([said.prompt for said in conversations])
     # Those with nothing in common are branches too; they are padded to one length, so like lengths together.
-    alone = sorted(
-        (f[0] for f in families if len(f) == 1), key=lambda place: len(conversations[place].prompt)
-    )
-    together = [*(family for family in families if len(family) > 1), alone]
+    alone = sorted((f[0] for f in found if len(f) == 1), key=lambda place: len(conversations[place].prompt))
+    together = [*(family for family in found if len(family) > 1), alone]
     cut = [places for family in together for places in _cut(family, conversations, limit)]
     rows = [(places, row([conversations[place] for place in places])) for places in cut]
     yield from sorted(rows, key=lambda made: -len(made[1].ids))
@@ -97,17 +94,11 @@ def families(prompts: Sequence[tuple[int, ...]]) -> list[list[int]]:
     found: list[list[int]] = []
     for number in sorted(range(len(prompts)), key=lambda number: prompts[number]):
         prompt = prompts[number]
-        if found and 2 * common(prompts[found[-1][0]], prompt) >= len(prompt):
+        if found and 2 * _common(prompts[found[-1][0]], prompt) >= len(prompt):
             found[-1].append(number)
         else:
             found.append([number])
     return found
-
-
-def common(one: Sequence[int], other: Sequence[int]) -> int:
-    """The length of their common beginning."""
-    shorter = min(len(one), len(other))
-    return next((i for i in range(shorter) if one[i] != other[i]), shorter)
 
 
 def _cut(places: Iterable[int], conversations: Sequence[Spoken], limit: int) -> Iterator[list[int]]:
@@ -118,7 +109,7 @@ def _cut(places: Iterable[int], conversations: Sequence[Spoken], limit: int) -> 
         said = conversations[place]
         own = len(said.prompt) + len(said.reply) - 1
         if held:
-            alike = min(shared, len(said.prompt) - 1, common(conversations[held[0]].prompt, said.prompt))
+            alike = min(shared, len(said.prompt) - 1, _common(conversations[held[0]].prompt, said.prompt))
             if tokens + own - alike * len(held) <= limit:
                 held.append(place)
                 shared, tokens = alike, tokens + own
@@ -129,10 +120,13 @@ def _cut(places: Iterable[int], conversations: Sequence[Spoken], limit: int) -> 
         yield held
 
 
-def _shared(conversations: Sequence[Spoken]) -> int:
+def shared_by(prompts: Sequence[tuple[int, ...]]) -> int:
     """How many tokens at the start all prompts share; each keeps one of its own, to predict from."""
-    first, *others = [said.prompt for said in conversations]
-    shared = len(first) - 1
-    for other in others:
-        shared = min(shared, len(other) - 1, common(first, other))
-    return shared
+    first, *others = prompts
+    return min([len(first) - 1, *(min(len(other) - 1, _common(first, other)) for other in others)])
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """The length of their common beginning."""
+    shorter = min(len(one), len(other))
+    return next((i for i in range(shorter) if one[i] != other[i]), shorter)

@@ -238,9 +238,7 @@ def judge(model: Any, lessons: Lessons, families: int) -> dict[str, Any]:
 
 def _mark(marks: dict[str, list[bool]], row: Lesson, right: Tensor) -> None:
     """Teacher forcing with every token the likeliest is what greedy decoding writes."""
-    for said, part in zip(
-        row.conversations, right.split([len(c.reply) for c in row.conversations]), strict=True
-    ):
+    for said, part in zip(row.conversations, right.split(row.lengths), strict=True):
         marks.setdefault(said.kind, []).append(bool(part.all()))
 
 

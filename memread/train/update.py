@@ -137,7 +137,7 @@ def score_all(model: Any, examples: Sequence[Example], settings: Reinforcement) 
         # Without a backward pass four times as much fits.
         for places, row in by_likeness(examples, 4 * settings.micro_tokens):
             logprobs, _ = score(model, row, temperature=settings.temperature, autocast=settings.autocast)
-            parts = logprobs.split([len(example.reply) for example in row.conversations])
+            parts = logprobs.split(row.lengths)
             for place, part in zip(places, parts, strict=True):
                 found[place] = part
     return found
