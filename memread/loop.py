@@ -1,8 +1,9 @@
 """The MemAgent workflow (arXiv 2507.02259), without I/O.
 
 For every segment one fresh, independent conversation of problem, memory and section; its reply replaces
-the memory. At the end one conversation of problem and memory alone; its reply is the answer. So the cost
-is linear in the length of the text, and the memory used is constant.
+the memory, or says that it stays (of models taught to: Wording.unchanged). At the end one conversation of
+problem and memory alone; its reply is the answer. So the cost is linear in the length of the text, and the
+memory used is constant.
 
 `flow` yields requests, and is sent their replies; it yields events, and is sent None. `read` is half of it.
 """
@@ -105,6 +106,9 @@ def _read(
     info = segment.info
     yield SegmentStarted(info)
     prompt = prompts.update(profile, frame, question=question, memory=now.memory, section=segment.text)
+    unchanged = profile.wording.unchanged
+    rewrites = unchanged or now.memory
+    quotes = (now.memory, segment.text, question) if unchanged else (segment.text, question)
     counts = Counts()
     reason = ""
     outcome: Literal["updated", "unchanged", "kept"] = "kept"
@@ -113,9 +117,7 @@ def _read(
     for attempt, sampling in enumerate(samplings):
         sampling = seeded(sampling, question, info.digest, info.index, attempt)
         limit = profile.budget.memory
-        reply = yield Request(
-            "update", prompt, limit, sampling, prompts.SHARED, now.memory, (segment.text, question)
-        )
+        reply = yield Request("update", prompt, limit, sampling, prompts.SHARED, rewrites, quotes)
         assert reply is not None
         counts += reply.counts
         if reply.finish == "cancelled":
@@ -123,8 +125,8 @@ def _read(
         proposed = clean(reply.text)
         reason = guard.fault(reply, proposed)
         if not reason:
-            outcome = "unchanged" if proposed == memory else "updated"
-            memory = proposed
+            outcome = "unchanged" if proposed in (memory, unchanged) else "updated"
+            memory = memory if proposed == unchanged else proposed
             break
         yield ReplyRejected(info, attempt, reason, reply.text)
     if not samplings:

@@ -39,6 +39,9 @@ class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     answer: str
     """Fields: {prompt}, {memory}. → the answer, in \\boxed{{}}."""
     initial_memory: str = "No previous memory"
+    unchanged: str = ""
+    """The reply that leaves the memory as it is, of models taught to say so instead of writing it again.
+    "": there is none, as published."""
     summary: str = (
         "Summarize this text: what it is, what it says, and which people, events, facts and figures "
         "matter most in it."
@@ -107,6 +110,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         data: dict[str, dict[str, object]] = msgspec.to_builtins(parts)
         if self.wording.part == PART:
             del data["wording"]["part"]  # readings recorded before there was such a key can be gone on with
+        if not self.wording.unchanged:
+            del data["wording"]["unchanged"]  # likewise
         return "sha256:" + hashlib.sha256(msgspec.json.encode(data)).hexdigest()
 
     def matches(self, metadata: Mapping[str, object]) -> bool:
@@ -156,6 +161,9 @@ def _check(profile: Profile, wrong: Callable[..., ConfigError]) -> None:
         fault = _fault(getattr(profile.wording, name), expected)
         if fault:
             raise wrong(fault, "wording", name)
+    unchanged = profile.wording.unchanged
+    if unchanged != unchanged.strip() or unchanged == profile.wording.initial_memory:
+        raise wrong("must not be the initial memory, nor begin or end with space", "wording", "unchanged")
     for field, least in (("segment", 16), ("memory", 8), ("answer", 8), ("query", 8)):
         if getattr(profile.budget, field) < least:
             raise wrong(f"must be at least {least}", "budget", field)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from memread import events, profile
@@ -121,6 +122,28 @@ def test_a_good_retry_is_taken() -> None:
     replies = iter(["m1", "", "m2", "m3", "done"])
     _, _, seen = run(reading(), lambda _: next(replies))
     assert [e.memory for e in seen if isinstance(e, events.MemoryUpdated)] == ["m1", "m2", "m3"]
+
+
+def test_a_memory_may_be_said_to_stay() -> None:
+    wording = msgspec.structs.replace(PROFILE.wording, unchanged="Same")
+    taught = msgspec.structs.replace(PROFILE, wording=wording)
+    segments = [segment(i, text) for i, text in enumerate(TEXTS)]
+    replies = iter(["m1", "Same\n", "Same m2", "done"])
+    _, requests, seen = run(flow("who?", segments, taught, FRAME), lambda _: next(replies))
+    updates = [e for e in seen if isinstance(e, events.MemoryUpdated)]
+    assert [(e.memory, e.outcome) for e in updates] == [
+        ("m1", "updated"),
+        ("m1", "unchanged"),
+        ("Same m2", "updated"),
+    ]
+    assert "M: m1 S:" in message(requests[2])
+    # What the reply is likeliest to begin with is that nothing changes; the memory is still copied from.
+    assert [r.rewrites for r in requests[:3]] == ["Same"] * 3
+    assert requests[1].quotes == ("m1", TEXTS[1], "who?")
+    # Who was not taught it may have it in the memory.
+    replies = iter(["m1", "Same", "m3", "done"])
+    _, _, seen = run(flow("who?", segments, PROFILE, FRAME), lambda _: next(replies))
+    assert [e.memory for e in seen if isinstance(e, events.MemoryUpdated)] == ["m1", "Same", "m3"]
 
 
 def test_seeds_depend_on_what_is_read_and_not_on_when() -> None:

@@ -13,6 +13,8 @@ from memread.errors import ConfigError
 from memread.profile import Profile
 
 PUBLISHED = Path(__file__).parent / "fixtures" / "memagent-prompt-format.toml"
+DIGEST = "sha256:6485123d2c578ab272d898ce080127fb95a85d4972e19e4367d7c928584ee911"
+"""Of rl-memoryagent-7b since its first release."""
 WORDING = '[wording]\nupdate = "{prompt}{memory}{chunk}"\nanswer = "{prompt}{memory}"\n'
 SHIPPED = {found.name: found for found in profile.shipped()}
 
@@ -105,6 +107,10 @@ def test_the_digest_is_of_what_changes_an_answer() -> None:
     assert SHIPPED["rl-memoryagent-7b"].digest == SHIPPED["rl-memoryagent-14b"].digest
     other = msgspec.structs.replace(found, budget=msgspec.structs.replace(found.budget, memory=1000))
     assert other.digest != found.digest
+    wording = msgspec.structs.replace(found.wording, unchanged="Same")
+    assert msgspec.structs.replace(found, wording=wording).digest != found.digest
+    # Readings that were recorded before there were these keys are gone on with.
+    assert SHIPPED["rl-memoryagent-7b"].digest == DIGEST
 
 
 @pytest.mark.parametrize(
@@ -118,6 +124,8 @@ def test_the_digest_is_of_what_changes_an_answer() -> None:
             'name = "x"\n[wording]\nupdate = "{prompt}{memory}{chunk}"\nanswer = "{prompt}{memory}{"\n',
             "answer",
         ),
+        ('name = "x"\n' + WORDING + 'unchanged = " Same"\n', "wording.unchanged"),
+        ('name = "x"\n' + WORDING + 'unchanged = "No previous memory"\n', "wording.unchanged"),
         ('name = "x"\n' + WORDING + "[budget]\nsegment = 3\n", "budget.segment"),
         ('name = "x"\n' + WORDING + '[budget]\nsegment = "many"\n', "segment"),
         ('name = "x"\n' + WORDING + "[sampling]\ntop_p = 0\n", "top_p"),

@@ -85,7 +85,7 @@ class Teacher:
         self, episode: Episode, choice: Choice, r: random.Random, facts: Sequence[str]
     ) -> Iterator[tuple[int, Conversation]]:
         """(number of the section, conversation); the answer after the last."""
-        initial = self.profile.wording.initial_memory
+        initial, unchanged = self.profile.wording.initial_memory, self.profile.wording.unchanged
         own = "\n".join(episode.memories)
         facts = [fact for fact in facts if fact not in own]  # nothing that is still to come is false
         before = ""
@@ -103,7 +103,8 @@ class Teacher:
                     memory=given or initial,
                     section=section,
                 )
-                yield place, self._made(kind, parts, after or initial, choice)
+                reply = unchanged if unchanged and after == given else after or initial
+                yield place, self._made(kind, parts, reply, choice)
             before = after
         given = self._with_false_entry(before, facts, choice, r)
         parts = prompts.answer(self.profile, self.frame, question=episode.question, memory=given or initial)

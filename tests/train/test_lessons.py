@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from memread import profile
@@ -40,11 +42,18 @@ def teacher(tiny_gguf: Path) -> Teacher:
     return teacher_of(tiny_gguf)
 
 
+@pytest.mark.parametrize("unchanged", ["Same", ""])
 @pytest.mark.parametrize("layout", ["section-first", "problem-first"])
-def test_prompts_are_those_of_a_reading(tiny_gguf: Path, layout: str) -> None:
+def test_prompts_are_those_of_a_reading(tiny_gguf: Path, layout: str, unchanged: str) -> None:
     teacher = teacher_of(tiny_gguf, layout)
-    initial = teacher.profile.wording.initial_memory
-    ideal = [memory or initial for memory in EPISODE.memories] + [EPISODE.reply]
+    wording = msgspec.structs.replace(teacher.profile.wording, unchanged=unchanged)
+    teacher.profile = msgspec.structs.replace(teacher.profile, wording=wording)
+    memories = [wording.initial_memory, *(memory or wording.initial_memory for memory in EPISODE.memories)]
+    ideal = [
+        unchanged if unchanged and after == before else after
+        for before, after in itertools.pairwise(memories)
+    ]
+    ideal.append(EPISODE.reply)
     span = Span(Locator(), Locator())
     texts = [Segment(SegmentInfo(n, 9, span, digest(t)), t) for n, t in enumerate(EPISODE.segments)]
     reading = flow(EPISODE.question, texts, teacher.profile, teacher.frame)
