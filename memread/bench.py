@@ -10,7 +10,7 @@ from memread import tuning, weights
 from memread.compose import chosen_profile, engine_settings
 from memread.config import Config
 from memread.errors import ConfigError
-from memread.rates import Rates, lengths_for, measure, sample
+from memread.rates import FILLED, Rates, lengths_for, measure, rewritten, sample
 from memread.registry import InstalledModel
 from memread.tuning import Choice, choice_for
 
@@ -33,12 +33,14 @@ class Bench(msgspec.Struct, frozen=True):
     limit: float
     """The best bare prefill rate: nothing can be read faster."""
     reading: float
-    """In segments of the profile's size, with half of the memory rewritten token by token each time."""
+    """In segments of the profile's size, with `rewritten` of the memory decoded token by token each time."""
     fastest: int
     """The segment size that reads fastest; the profile's own where it is tied to one, or none is better."""
     fastest_reading: float
     tied: bool
     """The profile was made for its segment size."""
+    rewritten: float = FILLED
+    """Of the memory's limit, a share. 0: the model says that the memory stays."""
 
 
 def bench(
@@ -66,8 +68,8 @@ def bench(
             text = model.vocabulary.encode(sample(20_000))
             rates = measure(context, text, lengths, seconds=seconds, say=tell)
         trained = model.trained_context
-    budget = profile.budget
-    reading = rates.reading(budget.segment, budget.memory)
+    budget, anew = profile.budget, rewritten(profile)
+    reading = rates.reading(budget.segment, budget.memory, anew)
     room = trained - budget.query - 2 * budget.memory
     sizes = [
         length
@@ -75,8 +77,8 @@ def bench(
         if _LEAST <= length <= min(room, max(rates.prefill) - budget.memory)
     ]
     tied = not profile.fit or config.segment is not None
-    best = max([budget.segment, *sizes], key=lambda size: rates.reading(size, budget.memory))
-    if tied or rates.reading(best, budget.memory) < _BETTER * reading:
+    best = max([budget.segment, *sizes], key=lambda size: rates.reading(size, budget.memory, anew))
+    if tied or rates.reading(best, budget.memory, anew) < _BETTER * reading:
         best = budget.segment
     return Bench(
         found.name,
@@ -88,8 +90,9 @@ def bench(
         rates.best,
         reading,
         best,
-        rates.reading(best, budget.memory),
+        rates.reading(best, budget.memory, anew),
         tied,
+        anew,
     )
 
 

@@ -19,7 +19,7 @@ from memread import machine, tensors, tuning, weights
 from memread.compose import chosen_profile, engine_settings
 from memread.config import Config
 from memread.errors import MemreadError
-from memread.rates import REWRITTEN, sample
+from memread.rates import rewritten, sample
 from memread.registry import InstalledModel
 from memread.tuning import Choice
 
@@ -296,7 +296,7 @@ class _Trial:
         The memory that is rewritten counts as in rates.py, in proportion to the prompt.
         """
         budget = self._profile.budget
-        tokens = budget.memory * REWRITTEN * self.prompt / budget.segment
+        tokens = budget.memory * rewritten(self._profile) * self.prompt / budget.segment
         return statistics.median(
             (first[0] + tokens * first[1]) / (second[0] + tokens * second[1])
             for first, second in zip(one, other, strict=True)

@@ -15,8 +15,8 @@ from memread.profile import Profile
 if TYPE_CHECKING:
     from memread.engine.llamacpp.bare import Bare
 
-REWRITTEN: Final = 0.5
-"""Of the memory's limit, what is taken to be decoded in each segment. Copied text costs less."""
+FILLED: Final = 0.5
+"""Of the memory's limit, what is taken to be in it."""
 WORDING: Final = 120
 """Tokens of a prompt besides section and memory, about: wording, question, chat template."""
 _DECODED: Final = 12
@@ -47,11 +47,17 @@ class Rates(msgspec.Struct, frozen=True):
         (one, first), (other, second) = below[-1], above[0]
         return first + (second - first) * (tokens - one) / (other - one)
 
-    def reading(self, segment: int, memory: int) -> float:
-        """Tokens of text read in a second, in segments of that size, with a memory of that limit."""
-        rewritten = memory * REWRITTEN
-        prompt = self.seconds(round(segment + rewritten + WORDING))
-        return segment / (prompt + rewritten / self.decode)
+    def reading(self, segment: int, memory: int, rewritten: float = FILLED) -> float:
+        """Tokens of text read in a second, in segments of that size, with a memory of that limit, such a
+        share of which is decoded each time."""
+        prompt = self.seconds(round(segment + memory * FILLED + WORDING))
+        return segment / (prompt + memory * rewritten / self.decode)
+
+
+def rewritten(profile: Profile) -> float:
+    """Of the memory's limit, what is taken to be decoded in each segment. Copied text costs less. Models that
+    say that it stays seldom write it."""
+    return 0.0 if profile.wording.unchanged else FILLED
 
 
 def measure(
@@ -97,7 +103,7 @@ def sample(characters: int) -> str:
 
 def lengths_for(profile: Profile, trained: int) -> list[int]:
     """Prompt lengths worth measuring, in tokens: from short to the window, the profile's among them."""
-    own = profile.budget.segment + round(profile.budget.memory * REWRITTEN) + WORDING
+    own = profile.budget.segment + round(profile.budget.memory * FILLED) + WORDING
     most = max(256, min(trained, 16384) - _DECODED)
     return sorted({min(length, most) for length in (256, 512, 1024, 2048, 4096, 8192, own)})
 

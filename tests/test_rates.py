@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from memread import profile
 from memread.engine.llamacpp.bare import Bare
 from memread.engine.llamacpp.engine import Settings
 from memread.engine.llamacpp.model import Model
-from memread.rates import WORDING, Rates, lengths_for, measure, sample
+from memread.rates import WORDING, Rates, lengths_for, measure, rewritten, sample
 
 RATES = Rates({100: 100.0, 300: 100.0, 1000: 50.0}, decode=10.0)  # 1, 3 and 20 seconds
 
@@ -27,6 +28,15 @@ def test_the_rate_of_a_reading() -> None:
     # A prompt of 1,000 tokens takes 20 s, ten tokens (half of the memory) 1 s.
     assert RATES.reading(segment, memory) == pytest.approx(segment / 21)
     assert RATES.best == 100.0
+
+
+def test_a_memory_that_is_said_to_stay_is_read_and_not_written() -> None:
+    found = profile.loads('name = "x"', "test")
+    assert rewritten(found) == 0.5
+    wording = msgspec.structs.replace(found.wording, unchanged="Same")
+    assert rewritten(msgspec.structs.replace(found, wording=wording)) == 0.0
+    segment, memory = 200 - WORDING - 10 + 800, 20
+    assert RATES.reading(segment, memory, 0.0) == pytest.approx(segment / 20)
 
 
 def test_llama_cpp_is_measured(tiny_gguf: Path) -> None:

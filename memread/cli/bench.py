@@ -83,7 +83,6 @@ def _tell(length: int, rate: float) -> None:
 
 
 def _conclude(measured: Bench, texts: dict[str, int], expected: dict[str, float]) -> None:
-    from memread.rates import REWRITTEN
     from memread.text import one_line
     from memread.views.words import duration
 
@@ -91,7 +90,8 @@ def _conclude(measured: Bench, texts: dict[str, int], expected: dict[str, float]
     share = measured.reading / measured.limit
     typer.echo(
         f"\n{one_line(measured.model)} reads about {measured.reading:,.0f} tokens/s: segments of "
-        f"{measured.segment:,}, {REWRITTEN:.0%} of a memory of {measured.memory:,} written anew each time.\n"
+        f"{measured.segment:,}, {measured.rewritten:.0%} of a memory of {measured.memory:,} written anew "
+        "each time.\n"
         f"The limit is {measured.limit:,.0f} tokens/s, the best that bare llama.cpp does with a prompt: "
         f"this is {share:.0%} of it."
     )
