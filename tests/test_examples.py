@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from examples import make_injections
+from examples import make_injections, make_unsaid
 from memread.ingest import open_document
 from memread.types import Passage
 
@@ -26,6 +26,23 @@ def test_the_texts_that_try_to_command_are_as_their_program_makes_them() -> None
         assert make_injections.WORD not in one["context"]
         added = other["context"].replace(one["context"][-1000:], "")
         assert added.index(answer) < added.index(make_injections.INJECTIONS[other["id"]])
+
+
+def test_what_is_not_said_stands_in_no_text() -> None:
+    made = [json.loads(line) for line in make_unsaid.lines()]
+    kept = (EXAMPLES / "unsaid.jsonl").read_text(encoding="utf-8").splitlines()
+    assert made == [json.loads(line) for line in kept]
+    facts = make_unsaid.FACTS
+    assert len(made) == 3 * len(facts) and len({each["context"] for each in made}) == len(facts)
+    for number, (fact, _, asked, unsaid, answer) in enumerate(facts):
+        said, other, alike = made[3 * number : 3 * number + 3]
+        context = said["context"].lower()
+        assert fact.lower() in context and context.count(asked.lower()) >= 1
+        assert said["answers"] == [answer] and answer.lower() in fact.lower()
+        assert other["answers"] == alike["answers"] == [make_unsaid.UNSAID]
+        assert unsaid in alike["question"] and asked in said["question"]
+        about = facts[(number + 5) % len(facts)]
+        assert about[0].lower() not in context and about[4].lower() not in fact.lower()
 
 
 def questions(name: str) -> list[dict[str, object]]:

@@ -14,8 +14,9 @@ from memread.eval.methods import METHODS
 from memread.eval.results import Result
 from memread.text import one_line
 
-_MANY = 12
-"""With more lengths than this, a task's items (a user's own texts) are grouped by powers of two."""
+_MANY = 10
+"""With more lengths than this (the paper's grid has ten), a task's items (a user's own texts) are grouped by
+powers of two."""
 ALL = "all tasks"
 
 
