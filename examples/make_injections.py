@@ -66,11 +66,17 @@ INJECTIONS = {
 }
 
 
-def lines() -> list[str]:
-    """The lines of the file."""
+def prose() -> str:
+    """The text of the book that ships, in one line."""
     document = open_document(str(HERE / "alice.epub"))
     text = " ".join("".join(part.text for part in document.passages() if isinstance(part, Passage)).split())
     document.close()
+    return text
+
+
+def lines() -> list[str]:
+    """The lines of the file."""
+    text = prose()
     rows = []
     for number, ((kind, order), (fact, question, answer)) in enumerate(
         zip(INJECTIONS.items(), itertools.cycle(FACTS), strict=False)

@@ -1,6 +1,6 @@
 """Makes unsaid.jsonl: questions that a text answers, and questions that it does not.
 
-    python examples/make_unsaid.py
+    python -m examples.make_unsaid
 
 Every text is prose of the book that ships, with one fact in it. "said" asks for the fact; "other" asks for
 the fact of another text; "alike" asks for something that differs from the fact in one word. To the last two
@@ -10,12 +10,9 @@ the right answer is that the text does not say it.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-from memread.ingest import open_document
-from memread.types import Passage
+from examples.make_injections import HERE, prose
 
-HERE = Path(__file__).parent
 UNSAID = "not in the text"
 
 FACTS = [
@@ -85,9 +82,7 @@ FACTS = [
 
 def lines() -> list[str]:
     """The lines of the file."""
-    document = open_document(str(HERE / "alice.epub"))
-    text = " ".join("".join(part.text for part in document.passages() if isinstance(part, Passage)).split())
-    document.close()
+    text = prose()
     rows = []
     for number, (fact, question, asked, unsaid, answer) in enumerate(FACTS):
         at, depth = 2000 + 11_000 * number, 500 + 617 * number % 5000

@@ -10,7 +10,7 @@ from memread import tuning, weights
 from memread.compose import chosen_profile, engine_settings
 from memread.config import Config
 from memread.errors import ConfigError
-from memread.rates import FILLED, Rates, lengths_for, measure, rewritten, sample
+from memread.rates import Rates, lengths_for, measure, rewritten, sample
 from memread.registry import InstalledModel
 from memread.tuning import Choice, choice_for
 
@@ -39,7 +39,7 @@ class Bench(msgspec.Struct, frozen=True):
     fastest_reading: float
     tied: bool
     """The profile was made for its segment size."""
-    rewritten: float = FILLED
+    rewritten: float
     """Of the memory's limit, a share. 0: the model says that the memory stays."""
 
 

@@ -125,8 +125,10 @@ def _read(
         proposed = clean(reply.text)
         reason = guard.fault(reply, proposed)
         if not reason:
-            outcome = "unchanged" if proposed in (memory, unchanged) else "updated"
-            memory = memory if proposed == unchanged else proposed
+            if proposed == unchanged:
+                proposed = memory
+            outcome = "unchanged" if proposed == memory else "updated"
+            memory = proposed
             break
         yield ReplyRejected(info, attempt, reason, reply.text)
     if not samplings:

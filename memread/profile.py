@@ -20,6 +20,8 @@ from memread.types import Budget, Sampling
 
 PART = "Notes on part {part} of the text:"
 PART_FIELDS = frozenset({"part"})
+_LATER = {"part": PART, "unchanged": ""}
+"""Keys of the wording that came later, and their defaults: readings recorded before can be gone on with."""
 UPDATE_FIELDS = frozenset({"prompt", "memory", "chunk"})
 ANSWER_FIELDS = frozenset({"prompt", "memory"})
 
@@ -108,10 +110,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The identity of everything in the profile that can change a memory or an answer."""
         parts = msgspec.structs.replace(self, name="", description="", match=Match(), weights=Weights())
         data: dict[str, dict[str, object]] = msgspec.to_builtins(parts)
-        if self.wording.part == PART:
-            del data["wording"]["part"]  # readings recorded before there was such a key can be gone on with
-        if not self.wording.unchanged:
-            del data["wording"]["unchanged"]  # likewise
+        for key, unset in _LATER.items():
+            if data["wording"][key] == unset:
+                del data["wording"][key]
         return "sha256:" + hashlib.sha256(msgspec.json.encode(data)).hexdigest()
 
     def matches(self, metadata: Mapping[str, object]) -> bool:
