@@ -81,7 +81,7 @@ def server(options: Options) -> Iterator[Row]:
             ):
 
                 def ours() -> float:
-                    reading = flow(QUESTION, texts, profile, engine.frame)
+                    reading = flow(QUESTION, texts, profile, engine.frame, engine.tokenizer)
                     return seconds(lambda: [*drive(engine, [reading])])
 
                 def theirs() -> float:

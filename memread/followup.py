@@ -40,7 +40,7 @@ def follow_up(record: RunRecord, question: str, engine: Engine, profile: Profile
         f"Answered from the memory that run {record.row.run_id} kept for {asked}; nothing was read again. "
         "What that memory left out is not known here."
     )
-    for _, event in drive(engine, [flow(question, (), profile, engine.frame, progress)]):
+    for _, event in drive(engine, [flow(question, (), profile, engine.frame, engine.tokenizer, progress)]):
         if isinstance(event, Answered):
             evidence = tracer.evidence(event.answer.text, question)
             event = Answered(msgspec.structs.replace(event.answer, evidence=evidence))

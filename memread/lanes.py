@@ -66,11 +66,12 @@ def lane(
     items: Iterable[Segment | Skipped | Stopping],
     profile: Profile,
     frame: ChatFrame,
+    tokenizer: Tokenizer,
     start: Progress | None = None,
 ) -> Flow:
     """Read one part. As loop.flow, but the Answer has a memory and no text."""
     now = start or Progress(profile.wording.initial_memory)
-    yield from loop.read(question, items, profile, frame, now)
+    yield from loop.read(question, items, profile, frame, tokenizer, now)
     return Answer("", False, "", now.memory, loop.coverage(now), now.counts)
 
 
@@ -101,6 +102,7 @@ def merge(
     items: Iterable[Segment | Skipped | Stopping],
     profile: Profile,
     frame: ChatFrame,
+    tokenizer: Tokenizer,
     *,
     parts: Sequence[Part],
     sections: Sequence[Section],
@@ -110,7 +112,7 @@ def merge(
 
     tokens: of all the text. A part whose sections were not all read counts as not read.
     """
-    answer = yield from loop.flow(question, items, profile, frame)
+    answer = yield from loop.flow(question, items, profile, frame, tokenizer)
     own = answer.coverage
     if not own.complete:
         missing = {section.part.number for section in sections[own.segments :]}
@@ -153,17 +155,24 @@ def one_by_one(
         shares = spool.shares(lanes)
         if len(shares) < 2:
             whole = spool.part(range(len(spool)))
-            return (yield from loop.flow(question, whole, profile, frame))
+            return (yield from loop.flow(question, whole, profile, frame, tokenizer))
         parts: list[Part] = []
         for number, share in enumerate(shares, start=1):
             numbered = _renumbered(spool.part(share), share.start)
-            read = yield from lane(question, numbered, profile, frame)
+            read = yield from lane(question, numbered, profile, frame, tokenizer)
             parts.append(Part(number, len(shares), spool.start(share), read))
         found = sections(parts, profile, tokenizer)
         notes = _renumbered((section.segment for section in found), len(spool))
         return (
             yield from merge(
-                question, notes, profile, frame, parts=parts, sections=found, tokens=spool.tokens
+                question,
+                notes,
+                profile,
+                frame,
+                tokenizer,
+                parts=parts,
+                sections=found,
+                tokens=spool.tokens,
             )
         )
 

@@ -1,9 +1,9 @@
 """The MemAgent workflow (arXiv 2507.02259), without I/O.
 
 For every segment one fresh, independent conversation of problem, memory and section; its reply replaces
-the memory, or says that it stays (of models taught to: Wording.unchanged). At the end one conversation of
-problem and memory alone; its reply is the answer. So the cost is linear in the length of the text, and the
-memory used is constant.
+the memory, or says that it stays and what comes to it (of models taught to: Wording.unchanged). At the end
+one conversation of problem and memory alone; its reply is the answer. So the cost is linear in the length of
+the text, and the memory used is constant.
 
 `flow` yields requests, and is sent their replies; it yields events, and is sent None. `read` is half of it.
 """
@@ -19,7 +19,8 @@ import msgspec
 
 from memread import guard, prompts
 from memread.events import AnswerStarted, Event, MemoryUpdated, ReplyRejected, SegmentStarted, Stopping
-from memread.profile import Profile
+from memread.profile import Profile, Wording
+from memread.protocols import Tokenizer
 from memread.types import (
     Answer,
     ChatFrame,
@@ -58,13 +59,14 @@ def flow(
     segments: Iterable[Segment | Skipped | Stopping],
     profile: Profile,
     frame: ChatFrame,
+    tokenizer: Tokenizer,
     start: Progress | None = None,
 ) -> Flow:
     """Read `segments`, then answer `question`. A Stopping among them, or a cancelled reply, ends the reading
     early: the answer then rests on what was read so far. The answer is "" when nothing was.
     """
     now = start or Progress(profile.wording.initial_memory)
-    yield from read(question, segments, profile, frame, now)
+    yield from read(question, segments, profile, frame, tokenizer, now)
     return (yield from _answer(question, profile, frame, now))
 
 
@@ -73,6 +75,7 @@ def read(
     segments: Iterable[Segment | Skipped | Stopping],
     profile: Profile,
     frame: ChatFrame,
+    tokenizer: Tokenizer,
     now: Progress,
 ) -> Generator[Request | Event, Reply | None, None]:
     """Read `segments` for `question`, and answer nothing: `now` is where it is in the end."""
@@ -80,7 +83,9 @@ def read(
         if isinstance(item, Skipped):
             now.skipped += 1
             yield item
-        elif isinstance(item, Stopping) or not (yield from _read(question, item, profile, frame, now)):
+        elif isinstance(item, Stopping) or not (
+            yield from _read(question, item, profile, frame, tokenizer, now)
+        ):
             now.complete = False
             yield Stopping()
             break
@@ -100,7 +105,12 @@ def coverage(now: Progress) -> Coverage:
 
 
 def _read(
-    question: str, segment: Segment, profile: Profile, frame: ChatFrame, now: Progress
+    question: str,
+    segment: Segment,
+    profile: Profile,
+    frame: ChatFrame,
+    tokenizer: Tokenizer,
+    now: Progress,
 ) -> Generator[Request | Event, Reply | None, bool]:
     """One segment: rewrite the memory. False when it was cancelled; `now` is then as before."""
     info = segment.info
@@ -108,7 +118,7 @@ def _read(
     prompt = prompts.update(profile, frame, question=question, memory=now.memory, section=segment.text)
     unchanged = profile.wording.unchanged
     rewrites = unchanged or now.memory
-    quotes = (now.memory, segment.text, question) if unchanged else (segment.text, question)
+    quotes = (segment.text, now.memory, question) if unchanged else (segment.text, question)
     counts = Counts()
     reason = ""
     outcome: Literal["updated", "unchanged", "kept"] = "kept"
@@ -124,9 +134,11 @@ def _read(
             return False
         proposed = clean(reply.text)
         reason = guard.fault(reply, proposed)
+        if not reason and unchanged:
+            proposed = rewritten(memory, proposed, profile.wording)
+            if proposed != memory and tokenizer.count(proposed) > limit:
+                reason = "with it the memory would be over its limit"
         if not reason:
-            if proposed == unchanged:
-                proposed = memory
             outcome = "unchanged" if proposed == memory else "updated"
             memory = proposed
             break
@@ -142,6 +154,17 @@ def _read(
     now.counts += counts
     yield MemoryUpdated(info, memory, outcome, counts, reason)
     return True
+
+
+def rewritten(memory: str, reply: str, wording: Wording) -> str:
+    """The memory that a reply gives. Below the word for the old memory stand lines that come to it: each
+    once."""
+    first, _, rest = reply.partition("\n")
+    if not wording.unchanged or first.strip() != wording.unchanged:
+        return reply
+    known = [] if memory == wording.initial_memory else memory.split("\n")
+    new = [line for line in map(str.strip, rest.split("\n")) if line]
+    return "\n".join(dict.fromkeys([*known, *new])) or memory
 
 
 def _answer(

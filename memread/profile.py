@@ -42,7 +42,8 @@ class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Fields: {prompt}, {memory}. → the answer, in \\boxed{{}}."""
     initial_memory: str = "No previous memory"
     unchanged: str = ""
-    """The reply that leaves the memory as it is, of models taught to say so instead of writing it again.
+    """The word for the memory as it was, of models taught to say it instead of writing all of it again. As
+    the whole reply it leaves the memory as it is; as its first line, the lines below it come to the memory.
     "": there is none, as published."""
     summary: str = (
         "Summarize this text: what it is, what it says, and which people, events, facts and figures "

@@ -175,7 +175,8 @@ class Reading:
     def _flow(self, each: Asking, items: Iterator[Segment | Skipped | Stopping]) -> Flow:
         task = self._task
         own = noted(following(items, each.progress.segments), each.texts)
-        return flow(each.question, own, task.profile, self._engine.frame, each.progress)
+        engine = self._engine
+        return flow(each.question, own, task.profile, engine.frame, engine.tokenizer, each.progress)
 
     def _items(self, held: list[Segment | Skipped]) -> Iterator[Segment | Skipped | Stopping]:
         yield from held

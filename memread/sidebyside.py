@@ -91,22 +91,33 @@ class SideBySide(Reading):
         self, whole: Asking, items: Iterator[Segment | Skipped | Stopping]
     ) -> Iterator[tuple[int, Event]]:
         """Read as one."""
-        profile, frame = self._task.profile, self._engine.frame
-        made = flow(whole.question, noted(items, whole.texts), profile, frame, whole.progress)
+        profile, engine = self._task.profile, self._engine
+        texts = noted(items, whole.texts)
+        made = flow(whole.question, texts, profile, engine.frame, engine.tokenizer, whole.progress)
         yield from self._driven([whole], [made])
 
     def _lane(self, each: Asking, spool: Spool, share: range) -> Flow:
         items = following(self._until_stopped(spool.part(share)), each.progress.segments)
-        profile, frame = self._task.profile, self._engine.frame
-        return lane(each.question, noted(items, each.texts), profile, frame, each.progress)
+        profile, engine = self._task.profile, self._engine
+        texts = noted(items, each.texts)
+        return lane(each.question, texts, profile, engine.frame, engine.tokenizer, each.progress)
 
     def _merging(self, whole: Asking, lanes: Sequence[Asking], parts: Sequence[Part], tokens: int) -> Flow:
-        found = sections(parts, self._task.profile, self._engine.tokenizer)
+        profile, engine = self._task.profile, self._engine
+        found = sections(parts, profile, engine.tokenizer)
         for section in found:
             whole.noted[section.segment.info.index] = lanes[section.part.number - 1].claims
         items = noted(self._until_stopped(section.segment for section in found), whole.texts)
-        profile, frame = self._task.profile, self._engine.frame
-        return merge(whole.question, items, profile, frame, parts=parts, sections=found, tokens=tokens)
+        return merge(
+            whole.question,
+            items,
+            profile,
+            engine.frame,
+            engine.tokenizer,
+            parts=parts,
+            sections=found,
+            tokens=tokens,
+        )
 
     def _until_stopped(
         self, items: Iterator[Segment | Skipped] | Iterator[Segment]

@@ -28,7 +28,7 @@ def reading(engine: ScriptedEngine, question: str, texts: list[str]) -> Flow:
         Segment(SegmentInfo(i, len(text), Span(here, here), digest(text)), text)
         for i, text in enumerate(texts)
     ]
-    return flow(question, segments, PROFILE, engine.frame)
+    return flow(question, segments, PROFILE, engine.frame, engine.tokenizer)
 
 
 def collect(request: Request, prompt: str) -> str:
@@ -142,7 +142,7 @@ def test_a_flow_that_is_ahead_waits_for_the_others() -> None:
     ahead = reading(engine, "q", ["A", "B", "C", "D"])
     here = Locator(line=1)
     rest = [Segment(SegmentInfo(2, 1, Span(here, here), digest("C")), "C")]
-    resumed = flow("q", rest, PROFILE, engine.frame, Progress("A B", segments=2))
+    resumed = flow("q", rest, PROFILE, engine.frame, engine.tokenizer, Progress("A B", segments=2))
     updates = [
         (number, index) for number, kind, index in order(engine, [resumed, ahead]) if kind == "MemoryUpdated"
     ]

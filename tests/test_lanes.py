@@ -102,7 +102,7 @@ def merged(parts: list[Part], stop_after: int | None = None) -> Answer:
     items: list[Segment | events.Stopping] = [each.segment for each in found]
     if stop_after is not None:
         items[stop_after:] = [events.Stopping()]
-    made = merge("q", items, PROFILE, engine.frame, parts=parts, sections=found, tokens=600)
+    made = merge("q", items, PROFILE, engine.frame, engine.tokenizer, parts=parts, sections=found, tokens=600)
     *_, (_, last) = drive(engine, [made])
     assert isinstance(last, events.Answered)
     return last.answer
@@ -135,10 +135,10 @@ def test_lanes_abreast_end_as_one_after_the_other() -> None:
     engine = ScriptedEngine(collect)
     pieces = cut(TEXT, engine)
     halves = [pieces[: len(pieces) // 2], pieces[len(pieces) // 2 :]]
-    flows = [lane("q", half, PROFILE, engine.frame) for half in halves]
+    flows = [lane("q", half, PROFILE, engine.frame, engine.tokenizer) for half in halves]
     ends = {n: e.answer for n, e in drive(engine, flows, width=2) if isinstance(e, events.Answered)}
     assert all(answer.text == "" for answer in ends.values())
-    alone = [next(iter(drive(engine, [lane("q", [], PROFILE, engine.frame)])))[1]]
+    alone = [next(iter(drive(engine, [lane("q", [], PROFILE, engine.frame, engine.tokenizer)])))[1]]
     assert isinstance(alone[0], events.Answered) and alone[0].answer.memory == "nothing yet"
     words = list(itertools.chain(*(ends[n].memory.split() for n in (0, 1))))
     assert words == [f"WORD{n}" for n in range(12)]

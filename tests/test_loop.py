@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from memread import events, profile
+from memread.engine.scripted import Words
 from memread.loop import Flow, Progress, flow, unbox
 from memread.types import (
     Answer,
@@ -24,6 +25,7 @@ from memread.types import (
 )
 
 FRAME = ChatFrame("<user>", "<assistant>")
+WORDS = Words()
 PROFILE = profile.loads(
     """
     name = "test"
@@ -70,7 +72,7 @@ TEXTS = ["Ahab lost a leg.", "The whale is white.", "The ship sank."]
 
 
 def reading(start: Progress | None = None) -> Flow:
-    return flow("who?", [segment(i, text) for i, text in enumerate(TEXTS)], PROFILE, FRAME, start)
+    return flow("who?", [segment(i, text) for i, text in enumerate(TEXTS)], PROFILE, FRAME, WORDS, start)
 
 
 def test_each_segment_is_an_independent_conversation_and_the_reply_replaces_the_memory() -> None:
@@ -92,7 +94,7 @@ def test_each_segment_is_an_independent_conversation_and_the_reply_replaces_the_
 def test_braces_in_text_and_memory_are_letters() -> None:
     replies = iter(["{chunk} {prompt}", "x"])
     _, requests, _ = run(
-        flow("{memory}?", [segment(0, "{memory} {}")], PROFILE, FRAME), lambda _: next(replies)
+        flow("{memory}?", [segment(0, "{memory} {}")], PROFILE, FRAME, WORDS), lambda _: next(replies)
     )
     assert message(requests[0]) == "Q: {memory}? M: No previous memory S: {memory} {} {}"
     assert message(requests[1]) == "Q: {memory}? M: {chunk} {prompt}"
@@ -129,7 +131,7 @@ def test_a_memory_may_be_said_to_stay() -> None:
     taught = msgspec.structs.replace(PROFILE, wording=wording)
     segments = [segment(i, text) for i, text in enumerate(TEXTS)]
     replies = iter(["m1", "Same\n", "Same m2", "done"])
-    _, requests, seen = run(flow("who?", segments, taught, FRAME), lambda _: next(replies))
+    _, requests, seen = run(flow("who?", segments, taught, FRAME, WORDS), lambda _: next(replies))
     updates = [e for e in seen if isinstance(e, events.MemoryUpdated)]
     assert [(e.memory, e.outcome) for e in updates] == [
         ("m1", "updated"),
@@ -139,11 +141,33 @@ def test_a_memory_may_be_said_to_stay() -> None:
     assert "M: m1 S:" in message(requests[2])
     # What the reply is likeliest to begin with is that nothing changes; the memory is still copied from.
     assert [r.rewrites for r in requests[:3]] == ["Same"] * 3
-    assert requests[1].quotes == ("m1", TEXTS[1], "who?")
+    assert requests[1].quotes == (TEXTS[1], "m1", "who?")
     # Who was not taught it may have it in the memory.
     replies = iter(["m1", "Same", "m3", "done"])
-    _, _, seen = run(flow("who?", segments, PROFILE, FRAME), lambda _: next(replies))
+    _, _, seen = run(flow("who?", segments, PROFILE, FRAME, WORDS), lambda _: next(replies))
     assert [e.memory for e in seen if isinstance(e, events.MemoryUpdated)] == ["m1", "Same", "m3"]
+
+
+def test_lines_below_the_word_for_the_old_memory_come_to_it() -> None:
+    wording = msgspec.structs.replace(PROFILE.wording, unchanged="Same")
+    budget = msgspec.structs.replace(PROFILE.budget, memory=9)
+    taught = msgspec.structs.replace(PROFILE, wording=wording, budget=budget)
+    texts = [*TEXTS, "Call me Ishmael.", "The end."]
+    segments = [segment(i, text) for i, text in enumerate(texts)]
+    much = "Same\ng h i"  # two tokens too many
+    said = ["Same\na b", "Same \n c\n\na b\nc", much, much, "Same\nd e", "a\nnew", "done"]
+    replies = iter(said)
+    _, requests, seen = run(flow("who?", segments, taught, FRAME, WORDS), lambda _: next(replies))
+    updates = [e for e in seen if isinstance(e, events.MemoryUpdated)]
+    assert [(e.memory, e.outcome) for e in updates] == [
+        ("a b", "updated"),  # nothing was known
+        ("a b\nc", "updated"),  # no line twice
+        ("a b\nc", "kept"),
+        ("a b\nc\nd e", "updated"),
+        ("a\nnew", "updated"),  # written anew
+    ]
+    assert "limit" in updates[2].reason and "limit" not in updates[3].reason
+    assert len(requests) == len(said)
 
 
 def test_seeds_depend_on_what_is_read_and_not_on_when() -> None:
@@ -152,7 +176,7 @@ def test_seeds_depend_on_what_is_read_and_not_on_when() -> None:
     seeds = [request.sampling.seed for request in first]
     assert seeds == [request.sampling.seed for request in second] and len(set(seeds)) == len(seeds)
     start = Progress("m", segments=1)
-    _, resumed, _ = run(flow("who?", [segment(1, TEXTS[1])], PROFILE, FRAME, start), lambda _: "m")
+    _, resumed, _ = run(flow("who?", [segment(1, TEXTS[1])], PROFILE, FRAME, WORDS, start), lambda _: "m")
     assert resumed[0].sampling.seed == seeds[1]
 
 
@@ -166,12 +190,12 @@ def test_cancelled_means_an_answer_from_what_was_read() -> None:
 
 
 def test_stopped_before_anything_was_read_there_is_no_answer() -> None:
-    answer, requests, _ = run(flow("who?", [events.Stopping()], PROFILE, FRAME), lambda _: "m")
+    answer, requests, _ = run(flow("who?", [events.Stopping()], PROFILE, FRAME, WORDS), lambda _: "m")
     assert answer.text == "" and not requests and not answer.coverage.complete
 
 
 def test_blank_sections_cost_nothing() -> None:
-    answer, requests, seen = run(flow("q", [segment(0, " \n\n ")], PROFILE, FRAME), lambda _: "m")
+    answer, requests, seen = run(flow("q", [segment(0, " \n\n ")], PROFILE, FRAME, WORDS), lambda _: "m")
     assert [request.kind for request in requests] == ["answer"]
     assert any(isinstance(e, events.MemoryUpdated) and e.outcome == "unchanged" for e in seen)
     assert answer.coverage.segments == 1
@@ -179,7 +203,7 @@ def test_blank_sections_cost_nothing() -> None:
 
 def test_skipped_parts_are_counted() -> None:
     skipped = Skipped(Locator(page="3"), "no text layer")
-    answer, _, seen = run(flow("q", [segment(0, "x"), skipped], PROFILE, FRAME), lambda _: "m")
+    answer, _, seen = run(flow("q", [segment(0, "x"), skipped], PROFILE, FRAME, WORDS), lambda _: "m")
     assert answer.coverage.skipped == 1 and skipped in seen
 
 

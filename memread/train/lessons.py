@@ -14,13 +14,15 @@ import msgspec
 from memread import prompts
 from memread.errors import ModelUnloadable
 from memread.profile import Profile
+from memread.train.data.quotes import telling
 from memread.train.episode import Episode
 from memread.train.vocabulary import PromptVocabulary
 from memread.types import ChatFrame, Part
 
 Kind = Literal["new", "kept", "empty", "cleared", "answer", "unsaid"]
 """new: the memory changes. kept: it stays. empty: nothing is known, before and after. cleared: a false entry
-goes. answer, unsaid: the last reply, with an answer or without."""
+goes (where the wording has no word for the old memory). answer, unsaid: the last reply, with an answer or
+without."""
 
 
 class Conversation(NamedTuple):
@@ -41,8 +43,8 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     empty: float = 0.3
     """The same where nothing is known yet."""
     false_entries: float = 0.15
-    """The share of prompts whose memory holds a sentence too many: an update drops it, an answer ignores
-    it."""
+    """The share of prompts whose memory holds a sentence too many, rather one that looks like what is asked
+    for: an answer ignores it. An update leaves it, and where each memory is written anew, drops it."""
     decisions: float = 3.0
     """Weight of the tokens where it is decided whether something is new: the first, and those after a
     statement. All others merely go on with a quotation, and weigh 1."""
@@ -90,11 +92,12 @@ class Teacher:
         facts = [fact for fact in facts if fact not in own]  # nothing that is still to come is false
         before = ""
         for place, (section, after) in enumerate(zip(episode.segments, episode.memories, strict=True)):
-            given = self._with_false_entry(before, facts, choice, r)
-            kind: Kind = "new" if after != before else "kept" if before else "empty"
+            given = self._with_false_entry(episode.question, before, facts, choice, r)
+            kind: Kind = "new" if after != before else "kept" if given else "empty"
             share = {"new": 1.0, "kept": choice.kept, "empty": choice.empty}[kind]
             if given != before and kind != "new":
-                kind, share = "cleared", max(choice.kept, choice.empty)
+                kind = "kept" if unchanged else "cleared"
+                share = max(choice.kept, choice.empty)
             if r.random() < share:
                 parts = prompts.update(
                     self.profile,
@@ -103,20 +106,24 @@ class Teacher:
                     memory=given or initial,
                     section=section,
                 )
-                reply = unchanged if unchanged and after == given else after or initial
+                reply = said_briefly(before, after, given, unchanged) if unchanged else after or initial
                 yield place, self._made(kind, parts, reply, choice)
             before = after
-        given = self._with_false_entry(before, facts, choice, r)
+        given = self._with_false_entry(episode.question, before, facts, choice, r)
         parts = prompts.answer(self.profile, self.frame, question=episode.question, memory=given or initial)
         kind = "answer" if episode.answers else "unsaid"
         yield len(episode.segments), self._made(kind, parts, episode.reply, choice)
 
-    def _with_false_entry(self, memory: str, facts: Sequence[str], choice: Choice, r: random.Random) -> str:
-        """`memory`, at times with a fact that is about something else."""
+    def _with_false_entry(
+        self, question: str, memory: str, facts: Sequence[str], choice: Choice, r: random.Random
+    ) -> str:
+        """`memory`, at times with a fact that is about something else: of three that which `question` is
+        most like."""
         if not facts or r.random() >= choice.false_entries:
             return memory
         lines = memory.split("\n") if memory else []
-        lines.insert(r.randint(0, len(lines)), r.choice(facts))
+        entry = max(r.choices(facts, k=3), key=lambda fact: len(telling(fact, question)))
+        lines.insert(r.randint(0, len(lines)), entry)
         return "\n".join(lines)
 
     def _made(self, kind: Kind, parts: Iterable[Part], reply: str, choice: Choice) -> Conversation:
@@ -131,3 +138,18 @@ class Teacher:
         return Conversation(
             kind, tuple(self.vocabulary.encode_prompt(parts)), (*ids, self.end), tuple(weights)
         )
+
+
+def said_briefly(before: str, after: str, given: str, unchanged: str) -> str:
+    """The reply that turns the memory `given` into what is known, with `unchanged` for what stays.
+
+    before, after: what was known, and what is. given: `before`, perhaps with lines too many, which stay. A
+    line that no longer holds takes the whole memory to be written again.
+    """
+    known, knows = (text.split("\n") if text else [] for text in (before, after))
+    gone = set(known).difference(knows)
+    new = [line for line in knows if line not in known]
+    old = given.split("\n") if given else []
+    if gone or not old:
+        return "\n".join([line for line in old if line not in gone] + new) or unchanged
+    return "\n".join([unchanged, *new])

@@ -93,7 +93,8 @@ def roll(
         # flow() hashes this seed with the question, the segment and the attempt.
         sampling = Sampling(temperature, top_p, 0, (seed * 1_000_003 + number % rollouts) % (1 << 32))
         own = msgspec.structs.replace(profile, sampling=sampling, retry=sampling)
-        flows.append(flow(episode.question, segments(episode, engine.tokenizer), own, engine.frame))
+        texts, tokenizer = segments(episode, engine.tokenizer), engine.tokenizer
+        flows.append(flow(episode.question, texts, own, engine.frame, tokenizer))
     running = [_Gathered() for _ in flows]
     for number, event in drive(engine, flows, width=width or max(1, len(flows))):
         gathered = running[number]

@@ -11,10 +11,10 @@ import pytest
 
 from memread import profile
 from memread.errors import ModelUnloadable
-from memread.loop import flow
+from memread.loop import flow, rewritten
 from memread.train.data.compose import Maker, Settings
 from memread.train.episode import Episode
-from memread.train.lessons import Choice, Teacher
+from memread.train.lessons import Choice, Teacher, said_briefly
 from memread.train.vocabulary import open_vocabulary
 from memread.types import Locator, Reply, Request, Segment, SegmentInfo, Span, digest
 
@@ -56,7 +56,7 @@ def test_prompts_are_those_of_a_reading(tiny_gguf: Path, layout: str, unchanged:
     ideal.append(EPISODE.reply)
     span = Span(Locator(), Locator())
     texts = [Segment(SegmentInfo(n, 9, span, digest(t)), t) for n, t in enumerate(EPISODE.segments)]
-    reading = flow(EPISODE.question, texts, teacher.profile, teacher.frame)
+    reading = flow(EPISODE.question, texts, teacher.profile, teacher.frame, teacher.vocabulary)
     asked: list[Request] = []
     reply = None
     try:
@@ -89,8 +89,36 @@ def test_decisions_weigh_more(teacher: Teacher) -> None:
     )
     *_, new, answer = teacher.conversations(two, Choice(kept=0, empty=0, false_entries=0, decisions=3.0))
     heavy = [teacher.vocabulary.piece(t) for t, w in zip(new.reply, new.weights, strict=True) if w == 3.0]
-    assert heavy == [b"A", b"\n", b""]
+    assert heavy == [b"S", b"\n", b""]
     assert answer.weights[0] == 3.0 and set(answer.weights[1:]) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "given", "reply", "memory"),
+    [
+        ("", "", "", "Same", ""),
+        ("", "a", "", "a", "a"),
+        ("", "a\nb", "", "a\nb", "a\nb"),
+        ("a", "a", "a", "Same", "a"),
+        ("a", "a\nb", "a", "Same\nb", "a\nb"),
+        ("b", "a\nb", "b", "Same\na", "b\na"),
+        # A line too many stays.
+        ("a", "a", "x\na", "Same", "x\na"),
+        ("", "", "x", "Same", "x"),
+        ("", "a", "x", "Same\na", "x\na"),
+        # What no longer holds goes.
+        ("a", "b", "a", "b", "b"),
+        ("a\nc", "c\nb", "a\nx\nc", "x\nc\nb", "x\nc\nb"),
+    ],
+)
+def test_the_brief_reply_gives_the_memory(
+    before: str, after: str, given: str, reply: str, memory: str
+) -> None:
+    wording = profile.load(PROFILES / "section-first.toml").wording
+    made = said_briefly(before, after, given, wording.unchanged)
+    assert made == reply
+    empty = wording.initial_memory
+    assert rewritten(given or empty, made, wording) == (memory or empty)
 
 
 def test_what_is_chosen_of_a_family(teacher: Teacher) -> None:
@@ -106,20 +134,38 @@ def test_what_is_chosen_of_a_family(teacher: Teacher) -> None:
         mine = Counter(c.kind for group in lessons for c in group)
         assert mine["new"] == everything["new"]
         assert mine["answer"] + mine["unsaid"] == len(family)
-    assert all(kinds[kind] > 5 for kind in ("new", "kept", "empty", "cleared", "answer", "unsaid"))
+    assert all(kinds[kind] > 5 for kind in ("new", "kept", "empty", "answer", "unsaid"))
 
 
-def test_a_false_entry_is_dropped(teacher: Teacher) -> None:
+@pytest.mark.parametrize("unchanged", ["Same", ""])
+def test_a_false_entry_stays_or_is_dropped(tiny_gguf: Path, unchanged: str) -> None:
+    teacher = teacher_of(tiny_gguf)
+    wording = msgspec.structs.replace(teacher.profile.wording, unchanged=unchanged)
+    teacher.profile = msgspec.structs.replace(teacher.profile, wording=wording)
     choice = Choice(kept=1, empty=1, false_entries=1.0)
     lessons = teacher.lessons(
         (EPISODE, Episode("f", "train", "n", "Who?", ("Al",), EPISODE.segments, ("Al.", "Al.", "Al."), "Al")),
         choice,
         "",
     )
-    mine = next(c for c in lessons[0] if c.kind == "cleared")
+    mine = next(c for c in lessons[0] if c.kind == ("kept" if unchanged else "cleared"))
     before = b"".join(map(teacher.vocabulary.piece, mine.prompt)).decode()
     assert "Memory: Al." in before and "Which code?" in before
-    assert mine.reply == (*teacher.vocabulary.encode("Nothing yet."), END)
+    assert mine.reply == (*teacher.vocabulary.encode(unchanged or "Nothing yet."), END)
     # What the episode itself will find out is never called false.
     prompts = [b"".join(map(teacher.vocabulary.piece, c.prompt)).decode() for c in lessons[0]]
     assert not any("Memory: The code" in prompt and "Which code" in prompt for prompt in prompts)
+
+
+def test_of_false_entries_the_one_like_the_question_is_rather_taken(teacher: Teacher) -> None:
+    def other(name: str, fact: str) -> Episode:
+        return Episode(name, "train", "n", "?", ("x",), EPISODE.segments, (fact,) * 3, "x")
+
+    family = (EPISODE, other("a", "Al is late."), other("b", "No code is here."))
+    drawn: Counter[str] = Counter()
+    for seed in range(200):
+        *_, (mine, *_) = teacher.lessons(family, Choice(0, 0, 1.0), str(seed))
+        text = b"".join(map(teacher.vocabulary.piece, mine.prompt)).decode()
+        drawn.update(fact for fact in ("Al is late.", "No code is here.") if fact in text)
+    # Of three draws one is of this fact: 7 in 8.
+    assert drawn["Al is late."] > 5 and drawn["No code is here."] > 150

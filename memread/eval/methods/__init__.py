@@ -19,10 +19,10 @@ from memread.loop import Flow
 
 def _memread(item: Item, text: Text, setup: Setup) -> Flow:
     profile = setup.profile
+    found = text.segments(profile.budget.segment)
     if setup.lanes > 1:
-        found = text.segments(profile.budget.segment)
         return lanes.one_by_one(item.question, found, profile, setup.frame, setup.tokenizer, setup.lanes)
-    return loop.flow(item.question, text.segments(profile.budget.segment), profile, setup.frame)
+    return loop.flow(item.question, found, profile, setup.frame, setup.tokenizer)
 
 
 MEMREAD = Method(

@@ -25,12 +25,18 @@ def begins(sentence: str, asked: str, answers: Sequence[str]) -> int:
     learned badly (docs/TRAINING.md). A word of the question is before its eyes, an answer is what it looks
     for; the rest of the quotation follows from either.
     """
-    known = {word.lower() for word in _WORD.findall(asked)}
-    starts = [match.start() for match in _WORD.finditer(sentence) if _tells(match, known)][:1]
+    starts = telling(sentence, asked)[:1]
     for answer in answers:
         if answer and (said := re.search(re.escape(answer), sentence, re.IGNORECASE)):
             starts.append(said.start())
     return min(starts, default=0)
+
+
+def telling(sentence: str, asked: str) -> list[int]:
+    """Where the telling words of `sentence` begin that are also in `asked`: none, and nothing shows
+    that it matters."""
+    known = {word.lower() for word in _WORD.findall(asked)}
+    return [match.start() for match in _WORD.finditer(sentence) if _tells(match, known)]
 
 
 def _tells(match: re.Match[str], known: set[str]) -> bool:
