@@ -7,12 +7,13 @@ section once for several of them. A family is made from (split, seed, index) and
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
 import msgspec
 
+from memread.errors import ConfigError
 from memread.protocols import Tokenizer
 from memread.segment import segments
 from memread.train.data import haystack, puzzles, real
@@ -33,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segments: tuple[int, int] = (1, 6)
     """About how many segments a text has; few are likelier than many."""
     puzzles: tuple[int, int] = (1, 4)
+    often: dict[str, float] = {}
+    """How often each maker of puzzles is used against the others, where not as usual (MAKERS)."""
     memory_tokens: int = 220
     """Questions whose ideal memory would be longer are left out."""
     cut: float = 0.1
@@ -70,7 +73,7 @@ class Maker:
 def _family(maker: Maker, r: random.Random, lines: Frames, name: str) -> tuple[Episode, ...]:
     settings, corpus = maker.settings, maker.corpus
     w = Wordings(Words(r, maker.split), lines)
-    made = [_puzzle(w, corpus) for _ in range(r.randint(*settings.puzzles))]
+    made = [_puzzle(w, corpus, settings.often) for _ in range(r.randint(*settings.puzzles))]
     budget = r.randint(*settings.segment_tokens)
     low, high = settings.segments
     wanted = round(low * (high / low) ** r.random()) * budget
@@ -99,10 +102,12 @@ def _family(maker: Maker, r: random.Random, lines: Frames, name: str) -> tuple[E
     return tuple(found)
 
 
-def _puzzle(w: Wordings, corpus: Corpus) -> Puzzle:
-    files = bool(corpus.paragraphs)
-    names = [*puzzles.MAKERS, *(real.MAKERS if files else ())]
-    weights = [(puzzles.MAKERS.get(name) or real.MAKERS[name])[1] for name in names]
+def _puzzle(w: Wordings, corpus: Corpus, often: Mapping[str, float]) -> Puzzle:
+    makers = puzzles.MAKERS | real.MAKERS
+    if unknown := sorted(set(often).difference(makers)):
+        raise ConfigError(f"often: there is no maker {unknown[0]}", f"There are: {', '.join(makers)}")
+    names = [*puzzles.MAKERS, *(real.MAKERS if corpus.paragraphs else ())]
+    weights = [often.get(name, makers[name][1]) for name in names]
     while True:
         name = w.random.choices(names, weights)[0]
         puzzle = puzzles.MAKERS[name][0](w) if name in puzzles.MAKERS else real.MAKERS[name][0](w, corpus)

@@ -91,17 +91,32 @@ class Wordings:
     def relation(self) -> tuple[Relation, str, dict[str, str]]:
         """(relation, holder, further fields)"""
         relation = self.random.choice(self._relations)
+        holder = self.words.fresh(lambda: self._holder(relation))
+        return relation, holder, {"T": self.words.pick("NOUNS")}
+
+    def another(self, relation: Relation, holder: str) -> str:
+        """Another holder of a relation; at times with a word of `holder` in its name."""
+        first = holder.split()
+
+        def made() -> str:
+            words = self._holder(relation).split()
+            if len(words) == len(first) > 1 and relation.holder != "ship" and self.random.random() < 0.5:
+                at = self.random.randrange(len(words))
+                words[at] = first[at]
+            return " ".join(words)
+
+        return self.words.fresh(made)
+
+    def _holder(self, relation: Relation) -> str:
         words = self.words
-        holder = words.fresh(
-            {
-                "person": words.person,
-                "place": words.place,
-                "company": lambda: f"{words.made_up()} {words.pick('COMPANY')}",
-                "ship": lambda: f"the {words.made_up()}",
-                "thing": lambda: f"{words.pick('ADJECTIVES')} {words.pick('NOUNS')}",
-            }[relation.holder]
-        )
-        return relation, holder, {"T": words.pick("NOUNS")}
+        makers: dict[str, Callable[[], str]] = {
+            "person": words.person,
+            "place": words.place,
+            "company": lambda: f"{words.made_up()} {words.pick('COMPANY')}",
+            "ship": lambda: f"the {words.made_up()}",
+            "thing": lambda: f"{words.pick('ADJECTIVES')} {words.pick('NOUNS')}",
+        }
+        return makers[relation.holder]()
 
     def told(self, relation: Relation, holder: str, value: str, fields: dict[str, str]) -> Plant:
         text = fill(self.random.choice(relation.statements), H=holder, V=value, **fields)
@@ -150,6 +165,19 @@ def story(w: Wordings) -> Puzzle:
         _, other, _ = next(found for found in iter(w.relation, None) if found[0].holder == relation.holder)
         queries.append(Query("not-in-text", w.asked(relation, other, fields), ()))
     return Puzzle((w.told(relation, holder, value, fields),), tuple(queries))
+
+
+def twins(w: Wordings) -> Puzzle:
+    """The same told of several; one or two are asked for, and at times one of whom it is not told."""
+    relation, first, fields = w.relation()
+    holders = [first, *(w.another(relation, first) for _ in range(w.random.randint(1, 4)))]
+    values = [w.value(relation.value) for _ in holders]
+    plants = tuple(w.told(relation, h, v, fields) for h, v in zip(holders, values, strict=True))
+    chosen = w.random.sample(range(len(holders)), 2)
+    queries = [Query("story", w.asked(relation, holders[i], fields), (values[i],), (i,)) for i in chosen]
+    if w.random.random() < 0.6:
+        queries.append(Query("not-in-text", w.asked(relation, w.another(relation, first), fields), ()))
+    return Puzzle(plants, tuple(queries))
 
 
 def look_alikes(w: Wordings) -> Puzzle:
@@ -240,6 +268,7 @@ def chain(w: Wordings) -> Puzzle:
 MAKERS: dict[str, tuple[Callable[[Wordings], Puzzle], float]] = {
     "needle": (needle, 6.0),
     "story": (story, 4.0),
+    "twins": (twins, 2.0),
     "look_alikes": (look_alikes, 2.0),
     "several_values": (several_values, 1.5),
     "several_holders": (several_holders, 1.5),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from memread.train.data.corpus import Corpus, split_sentences
 from memread.train.data.frames import fill
 from memread.train.data.puzzles import Plant, Puzzle, Query, Wordings
-from memread.train.data.quotes import COMMON
+from memread.train.data.quotes import COMMON, telling
 from memread.train.data.splits import deal
 
 _NAME = r"(?P<v>[A-Z][\w.’'-]+(?: (?:of |de |van |von )?[A-Z][\w.’'-]+){0,3})"
@@ -203,16 +203,22 @@ def _pieces(title: str, sentences: list[str], needed: list[int], queries: list[Q
 
 def multi_hop(w: Wordings, corpus: Corpus) -> Puzzle | None:
     """A question of HotpotQA or 2WikiMultihopQA; its paragraphs in the order of the reasoning, where one
-    must know the first to see that the second matters."""
+    must know the first to see that the second matters. None where nothing shows that a paragraph matters, even
+    then: noting it would be guessing."""
     if not corpus.multi_hop:
         return None
     item = w.random.choice(corpus.multi_hop)
     gold = list(item.gold)
-    if "comparison" in item.kind:
+    if item.kind == "comparison":
         w.random.shuffle(gold)
     plants: list[Plant] = []
+    known = item.question
     for title, sentences, needed in gold:
-        plants += _pieces(title, list(sentences), list(needed), []).plants
+        pieces = _pieces(title, list(sentences), list(needed), []).plants
+        if not all(telling(f"{title}: {plant.text}", known) for plant in pieces):
+            return None
+        plants += pieces
+        known = " ".join([known, title, *(plant.text for plant in pieces)])
     if sum(len(plant.text) for plant in plants) > 900:
         return None
     query = Query("multi-hop", item.question, (item.answer,), tuple(range(len(plants))))
