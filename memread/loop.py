@@ -118,7 +118,10 @@ def _read(
     prompt = prompts.update(profile, frame, question=question, memory=now.memory, section=segment.text)
     unchanged = profile.wording.unchanged
     rewrites = unchanged or now.memory
+    known = now.memory if now.memory != profile.wording.initial_memory else ""
     quotes = (segment.text, now.memory, question) if unchanged else (segment.text, question)
+    verbatim = (segment.text, known) if profile.verbatim else ()
+    words = tuple(filter(None, (unchanged, profile.wording.initial_memory)))
     counts = Counts()
     reason = ""
     outcome: Literal["updated", "unchanged", "kept"] = "kept"
@@ -127,7 +130,9 @@ def _read(
     for attempt, sampling in enumerate(samplings):
         sampling = seeded(sampling, question, info.digest, info.index, attempt)
         limit = profile.budget.memory
-        reply = yield Request("update", prompt, limit, sampling, prompts.SHARED, rewrites, quotes)
+        reply = yield Request(
+            "update", prompt, limit, sampling, prompts.SHARED, rewrites, quotes, verbatim, words
+        )
         assert reply is not None
         counts += reply.counts
         if reply.finish == "cancelled":

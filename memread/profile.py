@@ -21,7 +21,8 @@ from memread.types import Budget, Sampling
 PART = "Notes on part {part} of the text:"
 PART_FIELDS = frozenset({"part"})
 _LATER = {"part": PART, "unchanged": ""}
-"""Keys of the wording that came later, and their defaults: readings recorded before can be gone on with."""
+"""Keys of the wording that came later, and their defaults: readings recorded before can be gone on with. So
+it is with `verbatim`."""
 UPDATE_FIELDS = frozenset({"prompt", "memory", "chunk"})
 ANSWER_FIELDS = frozenset({"prompt", "memory"})
 
@@ -95,6 +96,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sampling: Sampling = Sampling()
     retry: Sampling = Sampling(temperature=0.7, top_p=0.95)
     """Used once after a rejected reply: repeating a greedy reply would repeat its fault."""
+    verbatim: bool = False
+    """The memory is made of quotations: an engine that draws its own tokens lets the model write nothing
+    else (Request.verbatim)."""
     fit: bool = False
     """The segment may be made smaller when the model's context is too small for it."""
     weights: Weights = Weights()
@@ -111,6 +115,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The identity of everything in the profile that can change a memory or an answer."""
         parts = msgspec.structs.replace(self, name="", description="", match=Match(), weights=Weights())
         data: dict[str, dict[str, object]] = msgspec.to_builtins(parts)
+        if not self.verbatim:
+            del data["verbatim"]
         for key, unset in _LATER.items():
             if data["wording"][key] == unset:
                 del data["wording"][key]

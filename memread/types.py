@@ -245,6 +245,10 @@ class Request(msgspec.Struct, frozen=True):
     """The text that the reply is a new version of, and probably begins like."""
     quotes: tuple[str, ...] = ()
     """Texts that it probably takes words from."""
+    verbatim: tuple[str, ...] = ()
+    """If there are any, each of its lines must be a quotation of one of these texts, or its first line one of
+    `words`. Engines that do not draw the tokens themselves take no notice."""
+    words: tuple[str, ...] = ()
 
 
 Finish = Literal["stop", "length", "loop", "cancelled"]

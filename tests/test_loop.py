@@ -170,6 +170,17 @@ def test_lines_below_the_word_for_the_old_memory_come_to_it() -> None:
     assert len(requests) == len(said)
 
 
+def test_a_memory_of_quotations_is_asked_for() -> None:
+    bound = msgspec.structs.replace(PROFILE, verbatim=True)
+    segments = [segment(i, text) for i, text in enumerate(TEXTS)]
+    _, requests, _ = run(flow("who?", segments, bound, FRAME, WORDS), lambda _: "leg")
+    first, second, _, answer = requests
+    assert first.verbatim == (TEXTS[0], "") and second.verbatim == (TEXTS[1], "leg")
+    assert first.words == ("No previous memory",) and answer.verbatim == ()
+    _, requests, _ = run(reading(), lambda _: "leg")
+    assert not any(request.verbatim for request in requests)
+
+
 def test_seeds_depend_on_what_is_read_and_not_on_when() -> None:
     _, first, _ = run(reading(), lambda _: "m")
     _, second, _ = run(reading(), lambda _: "m")

@@ -109,6 +109,7 @@ def test_the_digest_is_of_what_changes_an_answer() -> None:
     assert other.digest != found.digest
     wording = msgspec.structs.replace(found.wording, unchanged="Same")
     assert msgspec.structs.replace(found, wording=wording).digest != found.digest
+    assert msgspec.structs.replace(found, verbatim=True).digest != found.digest
     # Readings that were recorded before there were these keys are gone on with.
     assert SHIPPED["rl-memoryagent-7b"].digest == DIGEST
 

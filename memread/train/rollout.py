@@ -92,7 +92,8 @@ def roll(
         episode = episodes[number // rollouts]
         # flow() hashes this seed with the question, the segment and the attempt.
         sampling = Sampling(temperature, top_p, 0, (seed * 1_000_003 + number % rollouts) % (1 << 32))
-        own = msgspec.structs.replace(profile, sampling=sampling, retry=sampling)
+        # What is drawn must be what the weights say: their probabilities are learned from.
+        own = msgspec.structs.replace(profile, sampling=sampling, retry=sampling, verbatim=False)
         texts, tokenizer = segments(episode, engine.tokenizer), engine.tokenizer
         flows.append(flow(episode.question, texts, own, engine.frame, tokenizer))
     running = [_Gathered() for _ in flows]

@@ -15,6 +15,7 @@ from memread import prompts
 from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.engine.llamacpp.library import library
 from memread.engine.llamacpp.model import Model
+from memread.engine.llamacpp.quoting import Quoting
 from memread.profile import shipped
 from memread.protocols import Decoded, Done, Prefill
 from memread.types import Part, Reply, Request, Sampling
@@ -190,6 +191,20 @@ def test_a_model_that_cannot_forget_a_part_does_not_guess(tmp_path: Path) -> Non
             replies, _ = run(ahead, *[ask(BOOK, GREEDY, BOOK, (BOOK,))] * 2)
             assert [reply.text for reply in replies] == [expected.text] * 2
             assert not any(reply.counts.drafted_tokens or reply.counts.cached_tokens for reply in replies)
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, DRAWN])
+def test_a_reply_made_of_quotations_says_nothing_else(model: Model, sampling: Sampling) -> None:
+    free = ask(BOOK, sampling, quotes=(BOOK,))
+    bound = msgspec.structs.replace(free, verbatim=(BOOK, "the code is 42."), words=("Same",))
+    said = []
+    for copy_ahead in (0, 60):
+        with engine(model, copy_ahead) as made:
+            (unbound, reply), _ = run(made, free, bound)
+        assert not Quoting(("Same",), bound.verbatim).fits(unbound.text.encode())
+        assert len(reply.text) > 20 and Quoting(("Same",), bound.verbatim).fits(reply.text.encode())
+        said.append(reply.text)
+    assert said[0] == said[1]
 
 
 @pytest.mark.tiny

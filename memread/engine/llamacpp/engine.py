@@ -27,6 +27,7 @@ import msgspec
 from memread.engine.llamacpp.copying import Copying
 from memread.engine.llamacpp.library import cpu_threads
 from memread.engine.llamacpp.model import Model
+from memread.engine.llamacpp.quoting import Quoting
 from memread.engine.llamacpp.sampler import sampler
 from memread.engine.llamacpp.slot import Prompt, Slot
 from memread.errors import ContextTooSmall, EngineFailed, OutOfMemory
@@ -39,6 +40,8 @@ FLASH = {"auto": -1, "off": 0, "on": 1}
 """llama.cpp's enum llama_flash_attn_type."""
 KV_TYPES = {"f16": 1, "bf16": 30, "q8_0": 8}
 """ggml's enum ggml_type."""
+_CANDIDATES = 1024
+"""The likeliest tokens, one of which a reply made of quotations goes on with."""
 _SCORES = 1 << 30
 """Bytes that attention may need for the scores of one batch when it is not computed in tiles."""
 
@@ -329,10 +332,13 @@ class LlamaEngine:
             token = self._draw(slot, row + i)
             if self._model.vocabulary.ends(token):
                 return outputs + self._finish(slot, "stop")
+            piece = self._model.vocabulary.piece(token)
             slot.reply.append(token)
             slot.copying.extend(token)
+            if slot.quoting is not None:
+                slot.quoting.extend(piece)
             slot.accepted += token == expected
-            if text := slot.decoder.decode(self._model.vocabulary.piece(token)):
+            if text := slot.decoder.decode(piece):
                 slot.text += text
                 outputs.append(Decoded(slot.ticket, text))
             if len(slot.reply) >= slot.max_tokens:
@@ -350,7 +356,25 @@ class LlamaEngine:
     def _draw(self, slot: Slot, row: int) -> int:
         """The next token of a slot's reply, from the logits of a row of the batch."""
         token: int = self._api.llama_sampler_sample(slot.sampler, self._context, row)
-        return token
+        if slot.quoting is None or self._quotes(slot.quoting, token):
+            return token
+        vocabulary = self._model.vocabulary
+        import numpy as np  # a fifth of a second, which only such a reply should wait for
+
+        logits = np.ctypeslib.as_array(
+            self._api.llama_get_logits_ith(self._context, row), shape=(vocabulary.size,)
+        )
+        for likely in np.argsort(-logits)[:_CANDIDATES]:
+            if self._quotes(slot.quoting, int(likely)):
+                return int(likely)
+        return vocabulary.end if vocabulary.end >= 0 else token
+
+    def _quotes(self, quoting: Quoting, token: int) -> bool:
+        """Whether a reply made of quotations may go on with this token."""
+        if self._model.vocabulary.ends(token):
+            return quoting.ends()
+        piece = self._model.vocabulary.piece(token)
+        return bool(piece) and quoting.fits(piece)
 
     def _finish(self, slot: Slot, finish: Finish) -> list[Output]:
         outputs: list[Output] = []

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from memread.engine.llamacpp.copying import Copying
+from memread.engine.llamacpp.quoting import Quoting
 from memread.types import Counts, Request
 
 
@@ -57,6 +58,7 @@ class Slot:
         self.text = ""
         self.max_tokens = 0
         self.copying = Copying((), (), 0)
+        self.quoting: Quoting | None = None
         self.cached = self.drafted = self.accepted = 0
         self.prefill_seconds = self.decode_seconds = 0.0
         self.sampler: Any = None
@@ -97,6 +99,7 @@ class Slot:
     def begin(self, ticket: int, turn: int, request: Request, prompt: Prompt, copying: Copying) -> None:
         """Take a request. What of the KV is not the prompt's is cut away first."""
         self.ticket, self.turn, self.prompt, self.copying = ticket, turn, prompt, copying
+        self.quoting = Quoting(request.words, request.verbatim) if request.verbatim else None
         self.max_tokens = request.max_tokens
         self.cached, self.drafted, self.accepted = len(self.kv), 0, 0
         self.reply, self.text = [], ""

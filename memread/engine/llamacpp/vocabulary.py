@@ -97,8 +97,13 @@ class Vocabulary:
         return self.spelling(self._api.llama_vocab_bos(self._vocab))
 
     @property
+    def end(self) -> int:
+        """The token that ends a text; -1 for none."""
+        return int(self._api.llama_vocab_eos(self._vocab))
+
+    @property
     def eos(self) -> str:
-        return self.spelling(self._api.llama_vocab_eos(self._vocab))
+        return self.spelling(self.end)
 
     def close(self) -> None:
         """Wait for a call that is running in another thread, and let none begin: the model may then go."""

@@ -335,6 +335,7 @@ def _encodable(request: Request) -> Request:
         prompt=tuple(Part(wire.encodable(part.text), part.marker) for part in request.prompt),
         rewrites=wire.encodable(request.rewrites),
         quotes=tuple(map(wire.encodable, request.quotes)),
+        verbatim=tuple(map(wire.encodable, request.verbatim)),
     )
 
 
