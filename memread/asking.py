@@ -251,6 +251,7 @@ class Asking:
             memory=self.progress.memory,
             summary=task.summary,
             lanes=task.lanes,
+            unchanged=task.profile.wording.unchanged,
             lane=self.number if task.lanes > 1 else 0,
         )
 

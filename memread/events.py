@@ -31,6 +31,8 @@ class RunStarted(msgspec.Struct, frozen=True, tag="run_started"):
     """No question was asked: `question` is the profile's request for a summary."""
     lanes: int = 1
     """Parts of the text that are read side by side, at most."""
+    unchanged: str = ""
+    """The word by which a reply says that the memory stays (Wording.unchanged)."""
     lane: int = 0
     """Which of them this reading reads, from 1; 0: it merges what those came to, or there is one only."""
 

@@ -19,7 +19,7 @@ import msgspec
 
 from memread import guard, prompts
 from memread.events import AnswerStarted, Event, MemoryUpdated, ReplyRejected, SegmentStarted, Stopping
-from memread.profile import Profile, Wording
+from memread.profile import Profile
 from memread.protocols import Tokenizer
 from memread.types import (
     Answer,
@@ -119,7 +119,7 @@ def _read(
     unchanged = profile.wording.unchanged
     rewrites = unchanged or now.memory
     known = now.memory if now.memory != profile.wording.initial_memory else ""
-    quotes = (segment.text, now.memory, question) if unchanged else (segment.text, question)
+    quotes = (segment.text, known, question) if unchanged else (segment.text, question)
     verbatim = (segment.text, known) if profile.verbatim else ()
     words = tuple(filter(None, (unchanged, profile.wording.initial_memory)))
     counts = Counts()
@@ -140,7 +140,7 @@ def _read(
         proposed = clean(reply.text)
         reason = guard.fault(reply, proposed)
         if not reason and unchanged:
-            proposed = rewritten(memory, proposed, profile.wording)
+            proposed = rewritten(known, proposed, unchanged) or memory
             if proposed != memory and tokenizer.count(proposed) > limit:
                 reason = "with it the memory would be over its limit"
         if not reason:
@@ -161,15 +161,17 @@ def _read(
     return True
 
 
-def rewritten(memory: str, reply: str, wording: Wording) -> str:
-    """The memory that a reply gives. Below the word for the old memory stand lines that come to it: each
-    once."""
+def rewritten(known: str, reply: str, unchanged: str) -> str:
+    """The memory that a reply gives; "" for none.
+
+    known: the old memory, "" before anything was noted. unchanged: the word for it (Wording.unchanged). Below
+    that stand lines that come to the memory: each once.
+    """
     first, _, rest = reply.partition("\n")
-    if not wording.unchanged or first.strip() != wording.unchanged:
+    if not unchanged or first.strip() != unchanged:
         return reply
-    known = [] if memory == wording.initial_memory else memory.split("\n")
     new = [line for line in map(str.strip, rest.split("\n")) if line]
-    return "\n".join(dict.fromkeys([*known, *new])) or memory
+    return "\n".join(dict.fromkeys([*known.split("\n"), *new] if known else new))
 
 
 def _answer(

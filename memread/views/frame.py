@@ -171,7 +171,7 @@ def _budget(reading: Reading, page: Page) -> Text:
     assert started is not None
     limit = started.budget.memory
     writing = reading.phase == "writing"
-    used = reading.pieces if writing else reading.memory_tokens
+    used = reading.draft_tokens if writing else reading.memory_tokens
     facts: list[Text] = []
     if used is not None and limit:
         cells = min(8, round(8 * used / limit)) if used else 0

@@ -58,7 +58,7 @@ def revised(reading: Reading, page: Page) -> Block:
 
 def drafted(reading: Reading, page: Page) -> Block:
     """The memory while it is written: the new text, then dimmed what is left to take its place."""
-    old, new = words.shown(reading.memory), words.shown(reading.reply())
+    old, new = words.shown(reading.memory), words.shown(reading.draft)
     known = {" ".join(unit.split()) for unit in diff.units(old)}
     written = diff.units(new)
     rest = diff.remainder(old, new)

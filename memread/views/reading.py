@@ -21,6 +21,7 @@ from memread.events import (
     SegmentStarted,
     Stopping,
 )
+from memread.loop import rewritten
 from memread.types import Answer, DocumentInfo, SegmentInfo, Skipped, Span
 from memread.views.base import assert_never
 
@@ -100,6 +101,26 @@ class Reading:
         if len(self._pieces) > 1:
             self._pieces = ["".join(self._pieces)]
         return self._pieces[0] if self._pieces else ""
+
+    @property
+    def draft(self) -> str:
+        """The memory that the current reply gives so far. Untrusted."""
+        reply, unchanged = self.reply(), self.started.unchanged if self.started else ""
+        if unchanged and unchanged.startswith(reply.strip()):
+            return self.memory
+        return rewritten(self.memory, reply, unchanged)
+
+    @property
+    def draft_tokens(self) -> int | None:
+        """About how many tokens that is, if it can be known."""
+        if not self._stays(self.draft):
+            return self.pieces
+        return None if self.memory_tokens is None else self.memory_tokens + self.pieces
+
+    def _stays(self, memory: str) -> bool:
+        """Whether `memory` is the present one, or that and more, because the reply says so."""
+        taught = self.started is not None and self.started.unchanged
+        return bool(taught and self.memory) and f"{memory}\n".startswith(f"{self.memory}\n")
 
     def speed(self) -> float | None:
         """Tokens of the text read a second, over the last segments; None before one is finished."""
@@ -193,11 +214,16 @@ class Reading:
         if info.fraction is not None:
             self.fraction = max(info.fraction, self.fraction or 0.0)
         self.last = info.span
+        stays = self._stays(event.memory)
         self.before, self.memory = self.memory, event.memory
         if event.outcome == "kept":
             self.kept += 1
             self.notice = event.reason or self.notice
             self.memory = self.before
+        elif stays:
+            if event.outcome == "updated":
+                known = self.memory_tokens is not None and not self._retried
+                self.memory_tokens = (self.memory_tokens or 0) + event.counts.reply_tokens if known else None
         elif event.counts.reply_tokens and not self._retried:
             # The counts of a retried segment are those of all its replies.
             self.memory_tokens = event.counts.reply_tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +19,10 @@ from memread.events import (
     Piece,
     Prefilled,
     ReplyRejected,
+    RunStarted,
     SegmentStarted,
 )
-from memread.types import DocumentInfo, Locator, Skipped
+from memread.types import Counts, DocumentInfo, Locator, Skipped
 from memread.views.frame import draw
 from memread.views.page import UNICODE, page_of
 from memread.views.reading import Reading
@@ -159,3 +161,35 @@ def test_tokens_of_a_retried_segment_are_not_those_of_its_memory() -> None:
     assert isinstance(update, MemoryUpdated)
     reading.apply(update, 0.0)
     assert reading.memory_tokens == update.counts.reply_tokens
+
+
+def test_a_memory_that_is_said_to_stay_is_shown_while_lines_come_to_it() -> None:
+    reading = Reading()
+    begun = started()
+    assert isinstance(begun, RunStarted)
+    reading.apply(msgspec.structs.replace(begun, unchanged="Same"), 0.0)
+    reading.apply(SegmentStarted(segment(0)), 0.0)
+    reading.apply(Piece("Ahab"), 0.0)
+    assert (reading.draft, reading.draft_tokens) == ("Ahab", 1)
+    reading.apply(updated(segment(0), "Ahab lost a leg."), 0.0)
+    known = reading.memory_tokens
+    assert known
+    reading.apply(SegmentStarted(segment(1)), 0.0)
+    drafts = []
+    for piece in ("Sa", "me", "\n", "The", " ship", " sank."):
+        reading.apply(Piece(piece), 0.0)
+        drafts.append(reading.draft)
+    old = "Ahab lost a leg."
+    assert drafts == [old, old, old, f"{old}\nThe", f"{old}\nThe ship", f"{old}\nThe ship sank."]
+    assert reading.draft_tokens == known + 6
+    update = updated(segment(1), f"{old}\nThe ship sank.")
+    assert isinstance(update, MemoryUpdated)
+    reading.apply(update, 0.0)
+    assert reading.memory_tokens == known + update.counts.reply_tokens
+    # It stays: as long as it was, however short the reply.
+    reading.apply(SegmentStarted(segment(2)), 0.0)
+    same = msgspec.structs.replace(
+        update, segment=segment(2), outcome="unchanged", counts=Counts(reply_tokens=2)
+    )
+    reading.apply(same, 0.0)
+    assert reading.memory_tokens == known + update.counts.reply_tokens
