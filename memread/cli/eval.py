@@ -235,7 +235,9 @@ def file(
     def plan(tokenizer: Tokenizer, limits: Limits) -> Planned:
         loaded = files.load(questions, tokenizer, limit=limit, document=document, limits=limits)
         notices = _skipped([str(bad) for bad in loaded.malformed])
-        return Planned(iter(loaded.items), tuple(item.length for item in loaded.items), notices)
+        items, documents = loaded.items, {item.document for item in loaded.items}
+        one_text = len(documents) == 1 and "" not in documents
+        return Planned(iter(items), tuple(item.length for item in items), notices, one_text)
 
     _run("file", plan, None, **_given(locals()))
 

@@ -39,7 +39,8 @@ ParallelOption = Annotated[
         min=1,
         max=256,
         help="Items at a time. Default: 1 on a CPU, where results can then be repeated exactly; 4 on a GPU, "
-        "as many as a server (MEMREAD_ENGINE_URL) takes.",
+        "as many as a server (MEMREAD_ENGINE_URL) takes. Where all are about one document, each section is "
+        "then read once for them.",
         show_default=False,
     ),
 ]

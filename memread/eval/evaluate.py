@@ -38,6 +38,8 @@ class Planned(msgspec.Struct, frozen=True):
     lengths: tuple[int, ...]
     """Of each item, in tokens."""
     notices: tuple[str, ...] = ()
+    one_text: bool = False
+    """All items ask about the same text: those that run at a time then read it side by side."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -93,6 +95,7 @@ def evaluate(
                 window=window,
                 trained=trained or window,
                 width=slots,
+                abreast=planned.one_text,
                 command=options.command,
                 tell=shown,
             )

@@ -84,6 +84,7 @@ def _item(
     answers = _answers(record)
     details: dict[str, str | int | float] = {"source": f"{path}, {placed.place}"}
     text: Callable[[], Iterator[Passage]]
+    name = ""
     if "context" in record:
         context = _context(record)
         length = tokenizer.count(context)
@@ -114,6 +115,7 @@ def _item(
         answers=answers,
         metric=_metric(record, metric),
         text=text,
+        document=name,
         details=details,
     )
 

@@ -40,6 +40,8 @@ class Item(msgspec.Struct, frozen=True):
     metric: Metric
     text: Callable[[], Iterator[Passage]]
     """Makes the text, from its start, as a stream: a 3.5M-token text is never held whole."""
+    document: str = ""
+    """The path of the document that the text is; "" where it is none."""
     gold: tuple[Gold, ...] = ()
     documents: int | None = None
     """For tasks made of documents: how many."""

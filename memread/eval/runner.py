@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import sys
 import time
 from collections import Counter
@@ -52,13 +53,15 @@ class Runner:
         window: int,
         trained: int,
         width: int = 1,
+        abreast: bool = False,
         command: str = "",
         tell: Callable[[Told], None] = lambda told: None,
     ) -> None:
         """window: tokens of a single context for the methods that have one. trained: tokens the model was
-        trained to attend to. width: items at a time; the engine needs as many slots."""
+        trained to attend to. width: items at a time; the engine needs as many slots. abreast:
+        they are about one text, and none goes on to its next segment before the others."""
         self._engine, self._file, self._tell = engine, file, tell
-        self._window, self._trained, self._width = window, trained, width
+        self._window, self._trained, self._width, self._abreast = window, trained, width, abreast
         self._command, self._versions = command, versions()
         self._live: dict[int, _Job] = {}
         self._number = 0
@@ -69,6 +72,8 @@ class Runner:
         jobs = self._jobs(items, list(arms))
         while True:
             try:
+                while self._abreast and (some := list(itertools.islice(jobs, self._width))):
+                    self._drive(self._flows(iter(some)), self._width)
                 self._drive(self._flows(jobs), self._width)
                 return
             except (EngineFailed, OutOfMemory):
@@ -78,7 +83,8 @@ class Runner:
 
     def _drive(self, flows: Iterator[Flow], width: int) -> None:
         first = self._number
-        for number, event in drive(self._engine, flows, width=width):
+        abreast = self._abreast and width > 1
+        for number, event in drive(self._engine, flows, width=width, abreast=abreast):
             job = self._live[first + number]
             job.see(event)
             if isinstance(event, MemoryUpdated):

@@ -64,6 +64,7 @@ def run(
     methods: str = "memread",
     engine: ScriptedEngine | None = None,
     width: int = 1,
+    abreast: bool = False,
     window: int = 4096,
     sweeps: Sequence[str] = (),
 ) -> list[Told]:
@@ -71,7 +72,14 @@ def run(
     with ResultFile(path) as file:
         made = engine or ScriptedEngine(script)
         runner = Runner(
-            made, file, window=window, trained=8192, width=width, tell=told.append, command="test"
+            made,
+            file,
+            window=window,
+            trained=8192,
+            width=width,
+            abreast=abreast,
+            tell=told.append,
+            command="test",
         )
         runner.run(items, arms(chosen(methods), readers.PROFILE, sweeps))
         file.close(complete=True)
@@ -95,6 +103,28 @@ def test_a_perfect_reader_scores_all(tmp_path: Path) -> None:
     assert {result.diagnosis.cause for result in results if result.diagnosis} == {"right"}
     assert sum(event.kind == "result" for event in told) == len(results)
     assert sorted(child.name for child in path.parent.iterdir()) == ["results.jsonl"]
+
+
+def test_questions_about_one_text_go_through_it_side_by_side(tmp_path: Path) -> None:
+    """Nobody is at the next section before the others: so an engine can read each once."""
+    same = [
+        msgspec.structs.replace(readers.item(0, needles={"rome": "4711", "oslo": "12"}, at=(3, 9)), id=str(n))
+        for n in range(5)
+    ]
+    apart, together = ScriptedEngine(readers.perfect), ScriptedEngine(readers.perfect)
+    run(tmp_path / "apart", items=same, engine=apart, width=2)
+    run(tmp_path / "together", items=same, engine=together, width=2, abreast=True)
+    assert {line["score"] for line in lines(tmp_path / "together")} == {1.0}
+    assert sorted(map(str, lines(tmp_path / "together"))) == sorted(map(str, lines(tmp_path / "apart")))
+    sections = [
+        readers.part("".join(part.text for part in request.prompt), "section")
+        for request in together.requests
+        if request.kind == "update"
+    ]
+    many = len(set(sections))
+    # Two questions, two, and the one that is left.
+    pairs, rest = sections[: 4 * many], sections[4 * many :]
+    assert pairs[::2] == pairs[1::2] and len(rest) == many
 
 
 def test_a_line_has_all_that_is_needed_to_make_it_again(tmp_path: Path) -> None:
