@@ -100,6 +100,20 @@ def test_any_quotation_of_a_random_text_goes_and_a_changed_one_does_not() -> Non
         assert not Quoting(("Same",), (text,)).fits(" ".join(changed).encode())
 
 
+def test_continuations_are_what_fits() -> None:
+    r = random.Random(3)
+    quoting = Quoting(("Same", "Nothing yet."), (TEXT, OLD))
+    white = frozenset(b" \t\v\f\r\n")
+    for _ in range(400):
+        found = quoting.continuations(9)
+        assert all(quoting.fits(piece) for piece in found)
+        # Byte by byte nothing is missing, but for other kinds of white space.
+        fitting = {bytes([byte]) for byte in range(256) if byte not in white and quoting.fits(bytes([byte]))}
+        assert fitting == {piece for piece in found if len(piece) == 1 and piece[0] not in white}
+        assert found, "there is always a way on"
+        quoting.extend(r.choice(sorted(found)))
+
+
 def test_a_title_and_what_it_says_may_lie_apart() -> None:
     quoting = Quoting((), ("Moby Dick. A book. Its author is Melville: he wrote it.",))
     for piece in (b"Moby Dick", b":", b" ", b"Its author", b" is Melville: he", b" wrote it."):

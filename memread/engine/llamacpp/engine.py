@@ -15,6 +15,7 @@ would change, and with it, in the last bits, the whole reply (docs/PERFORMANCE.m
 from __future__ import annotations
 
 import ctypes
+import itertools
 import platform
 import threading
 import time
@@ -40,8 +41,6 @@ FLASH = {"auto": -1, "off": 0, "on": 1}
 """llama.cpp's enum llama_flash_attn_type."""
 KV_TYPES = {"f16": 1, "bf16": 30, "q8_0": 8}
 """ggml's enum ggml_type."""
-_CANDIDATES = 1024
-"""The likeliest tokens, one of which a reply made of quotations goes on with."""
 _SCORES = 1 << 30
 """Bytes that attention may need for the scores of one batch when it is not computed in tiles."""
 
@@ -364,10 +363,12 @@ class LlamaEngine:
         logits = np.ctypeslib.as_array(
             self._api.llama_get_logits_ith(self._context, row), shape=(vocabulary.size,)
         )
-        for likely in np.argsort(-logits)[:_CANDIDATES]:
-            if self._quotes(slot.quoting, int(likely)):
-                return int(likely)
-        return vocabulary.end if vocabulary.end >= 0 else token
+        pieces, longest = vocabulary.pieces
+        known = (pieces[piece] for piece in slot.quoting.continuations(longest) if piece in pieces)
+        fitting = list(itertools.chain.from_iterable(known))
+        if vocabulary.end >= 0 and (slot.quoting.ends() or not fitting):
+            fitting.append(vocabulary.end)
+        return max(fitting, key=lambda likely: float(logits[likely]), default=token)
 
     def _quotes(self, quoting: Quoting, token: int) -> bool:
         """Whether a reply made of quotations may go on with this token."""

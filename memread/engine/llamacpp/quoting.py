@@ -7,7 +7,8 @@ line the reply may say one of a few given words instead.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 _SPACES = frozenset(b" \t\v\f")
 _BREAKS = frozenset(b"\n\r")
@@ -66,6 +67,19 @@ class Quoting:
         """Whether the reply may go on with these bytes."""
         return self._after(piece) is not None
 
+    def continuations(self, longest: int) -> set[bytes]:
+        """All bytes that it may go on with, up to so many; more of the same are left out where the text has
+        white space of other lengths."""
+        line, found = self._line, set[bytes]()
+        places: Iterable[int] = line.places or ()
+        if line.places is None or line.after == 2:
+            starts = (place for some in self._starts.values() for place in some)
+            places = itertools.chain(places, starts, () if line.said else self._words)
+        for place in places:
+            end = self._text.index(b"\0", place)
+            found.update(self._text[place:stop] for stop in range(place + 1, min(end, place + longest) + 1))
+        return {*found, *(piece for piece in (b"\n", b":", b" ") if self.fits(piece))}
+
     def extend(self, piece: bytes) -> None:
         """The reply has gone on with them; what does not fit leaves it where it was."""
         self._line = self._after(piece) or self._line
@@ -81,6 +95,8 @@ class Quoting:
 
     def _go_on(self, line: _Line, byte: int) -> bool:
         """Take one byte; False if it does not fit."""
+        if not byte:  # it stands between texts
+            return False
         if byte in _BREAKS:
             if line.places is not None:
                 if not self._ended(line):

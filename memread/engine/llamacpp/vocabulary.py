@@ -74,6 +74,15 @@ class Vocabulary:
             return self.piece(token)
         return self._piece.raw[:n]
 
+    @cached_property
+    def pieces(self) -> tuple[dict[bytes, list[int]], int]:
+        """The tokens that are written so, none of them special; the bytes of the longest."""
+        found: dict[bytes, list[int]] = {}
+        for token in range(self.size):
+            if (piece := self.piece(token)) and not self.ends(token):
+                found.setdefault(piece, []).append(token)
+        return found, max(map(len, found))
+
     def decoder(self) -> codecs.IncrementalDecoder:
         """Turns pieces into text; a character can be spread over several tokens."""
         return codecs.getincrementaldecoder("utf-8")("replace")
