@@ -165,13 +165,16 @@ def rewritten(known: str, reply: str, unchanged: str) -> str:
     """The memory that a reply gives; "" for none.
 
     known: the old memory, "" before anything was noted. unchanged: the word for it (Wording.unchanged). Below
-    that stand lines that come to the memory: each once.
+    that stand lines that come to the memory: each once. The word itself is never one of its lines.
     """
-    first, _, rest = reply.partition("\n")
-    if not unchanged or first.strip() != unchanged:
+    if not unchanged:
         return reply
-    new = [line for line in map(str.strip, rest.split("\n")) if line]
-    return "\n".join(dict.fromkeys([*known.split("\n"), *new] if known else new))
+    lines = [line.strip() for line in reply.split("\n")]
+    if unchanged not in lines:
+        return reply
+    old = known.split("\n") if known and lines[0] == unchanged else []
+    new = [line for line in lines if line and line != unchanged]
+    return "\n".join(dict.fromkeys([*old, *new]))
 
 
 def _answer(

@@ -155,7 +155,7 @@ def test_lines_below_the_word_for_the_old_memory_come_to_it() -> None:
     texts = [*TEXTS, "Call me Ishmael.", "The end."]
     segments = [segment(i, text) for i, text in enumerate(texts)]
     much = "Same\ng h i"  # two tokens too many
-    said = ["Same\na b", "Same \n c\n\na b\nc", much, much, "Same\nd e", "a\nnew", "done"]
+    said = ["Same\na b", "Same \n c\n\na b\nc\nSame", much, much, "Same\nd e", "a\nnew\nSame", "done"]
     replies = iter(said)
     _, requests, seen = run(flow("who?", segments, taught, FRAME, WORDS), lambda _: next(replies))
     updates = [e for e in seen if isinstance(e, events.MemoryUpdated)]
