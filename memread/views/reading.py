@@ -105,7 +105,7 @@ class Reading:
     @property
     def draft(self) -> str:
         """The memory that the current reply gives so far. Untrusted."""
-        reply, unchanged = self.reply(), self.started.unchanged if self.started else ""
+        reply, unchanged = self.reply(), self._unchanged
         if unchanged and unchanged.startswith(reply.strip()):
             return self.memory
         return rewritten(self.memory, reply, unchanged)
@@ -119,8 +119,12 @@ class Reading:
 
     def _stays(self, memory: str) -> bool:
         """Whether `memory` is the present one, or that and more, because the reply says so."""
-        taught = self.started is not None and self.started.unchanged
-        return bool(taught and self.memory) and f"{memory}\n".startswith(f"{self.memory}\n")
+        return bool(self._unchanged and self.memory) and f"{memory}\n".startswith(f"{self.memory}\n")
+
+    @property
+    def _unchanged(self) -> str:
+        """The word by which a reply says that the memory stays; "" for none."""
+        return self.started.unchanged if self.started else ""
 
     def speed(self) -> float | None:
         """Tokens of the text read a second, over the last segments; None before one is finished."""

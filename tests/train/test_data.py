@@ -12,7 +12,8 @@ from typing import Any, get_args
 
 import pytest
 
-from memread.train.data import frames, questions, quotes, relations, words
+from memread.errors import ConfigError
+from memread.train.data import frames, questions, quotes, real, relations, words
 from memread.train.data.compose import Maker, Settings
 from memread.train.data.corpus import Corpus, split_sentences
 from memread.train.data.puzzles import MAKERS, Wordings
@@ -285,3 +286,12 @@ def test_a_quotation_begins_where_it_tells_something(
     sentence: str, asked: str, answers: list[str], quoted: str
 ) -> None:
     assert sentence[quotes.begins(sentence, asked, answers) :] == quoted
+
+
+def test_how_often_each_maker_is_used_may_be_said() -> None:
+    every = [*MAKERS, *real.MAKERS]
+    only = Settings(segment_tokens=(60, 200), often=dict.fromkeys(every, 0.0) | {"chain": 1.0})
+    maker = Maker("train", 7, Words(), only)
+    assert {episode.kind for number in range(20) for episode in maker.family(number)} == {"chain"}
+    with pytest.raises(ConfigError, match="there is no maker nedle"):
+        Maker("train", 7, Words(), Settings(often={"nedle": 1.0}))

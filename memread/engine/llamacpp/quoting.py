@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 _SPACES = frozenset(b" \t\v\f")
 _BREAKS = frozenset(b"\n\r")
@@ -19,24 +20,17 @@ _LETTERS = frozenset(range(0x80, 0x100)) | frozenset(
 """Bytes of words: of a letter that is not ASCII, every byte counts as one."""
 
 
+@dataclass
 class _Line:
     """Where in the texts the line may be, so far."""
 
-    __slots__ = ("after", "places", "said", "titled")
-
-    def __init__(self) -> None:
-        self.places: frozenset[int] | None = None
-        """The places of its next byte; None at its beginning, where it may be at any word."""
-        self.said = False
-        """Whether an earlier line has said something."""
-        self.titled = False
-        self.after = 0
-        """Of a title: 1 after its colon, 2 after the space that follows; else 0."""
-
-    def copy(self) -> _Line:
-        other = _Line()
-        other.places, other.said, other.titled, other.after = self.places, self.said, self.titled, self.after
-        return other
+    places: frozenset[int] | None = None
+    """The places of its next byte; None at its beginning, where it may be at any word."""
+    said: bool = False
+    """Whether an earlier line has said something."""
+    titled: bool = False
+    after: int = 0
+    """Of a title: 1 after its colon, 2 after the space that follows; else 0."""
 
 
 class Quoting:
@@ -90,7 +84,7 @@ class Quoting:
         return line.said if line.places is None else self._ended(line)
 
     def _after(self, piece: bytes) -> _Line | None:
-        line = self._line.copy()
+        line = replace(self._line)
         return line if all(self._go_on(line, byte) for byte in piece) else None
 
     def _go_on(self, line: _Line, byte: int) -> bool:

@@ -49,6 +49,9 @@ class Maker:
         self, split: Split, seed: int, tokenizer: Tokenizer, settings: Settings, folder: Path | None = None
     ) -> None:
         self.split, self.seed, self.tokenizer, self.settings = split, seed, tokenizer, settings
+        makers = [*puzzles.MAKERS, *real.MAKERS]
+        if unknown := sorted(set(settings.often).difference(makers)):
+            raise ConfigError(f"often: there is no maker {unknown[0]}", f"There are: {', '.join(makers)}")
         self.corpus = Corpus(split, folder)
         self._frames = frames(split)
 
@@ -103,11 +106,8 @@ def _family(maker: Maker, r: random.Random, lines: Frames, name: str) -> tuple[E
 
 
 def _puzzle(w: Wordings, corpus: Corpus, often: Mapping[str, float]) -> Puzzle:
-    makers = puzzles.MAKERS | real.MAKERS
-    if unknown := sorted(set(often).difference(makers)):
-        raise ConfigError(f"often: there is no maker {unknown[0]}", f"There are: {', '.join(makers)}")
     names = [*puzzles.MAKERS, *(real.MAKERS if corpus.paragraphs else ())]
-    weights = [often.get(name, makers[name][1]) for name in names]
+    weights = [often.get(name, (puzzles.MAKERS.get(name) or real.MAKERS[name])[1]) for name in names]
     while True:
         name = w.random.choices(names, weights)[0]
         puzzle = puzzles.MAKERS[name][0](w) if name in puzzles.MAKERS else real.MAKERS[name][0](w, corpus)
