@@ -26,6 +26,8 @@ FRAMES = 12
 """Pictures a second, at most, while something happens."""
 _IDLE = 1.0
 """Seconds between pictures when only the clock moves."""
+_WRAP = "\x1b[?7h"
+"""Lines wrap."""
 
 
 class LiveView(Closing):
@@ -86,13 +88,18 @@ class LiveView(Closing):
             self.console.print(Text(line, "dim"), markup=False, highlight=False, soft_wrap=True)
 
     def _leave(self) -> None:
-        """Take the live region away, and give the cursor back whatever breaks in."""
+        """Take the live region away, and give cursor and wrapping back whatever breaks in.
+
+        Both again, in a write of their own: Ctrl-Z makes a terminal throw away what is on its way to it, which
+        may be the second half of a picture.
+        """
         begun = self._live.is_started
         try:
             self._live.stop()
         finally:
             if begun:
                 self.console.show_cursor(True)
+                self._live.wrap()
 
     def _back(self) -> None:
         self._live.start()
@@ -219,11 +226,20 @@ class _Region(Live):
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         drawn = super().process_renderables(renderables)
-        if not self.console.is_interactive or self.console.legacy_windows:
+        if not self._cuts():
             return drawn
         # A terminal that was made narrower and has not told us yet cuts lines, rather than wrapping them.
         # In force for one picture at a time: a killed process must not leave a terminal that does not wrap.
-        return [*drawn[:-1], _Code("\x1b[?7l"), drawn[-1], _Code("\x1b[?7h")]
+        return [*drawn[:-1], _Code("\x1b[?7l"), drawn[-1], _Code(_WRAP)]
+
+    def wrap(self) -> None:
+        """Make sure that the terminal wraps lines again."""
+        if self._cuts():
+            self.console.print(_Code(_WRAP), end="")
+
+    def _cuts(self) -> bool:
+        """Whether lines are cut while a picture is drawn."""
+        return self.console.is_interactive and not self.console.legacy_windows
 
     def _unwrap(self, width: int) -> None:
         """Take away the rows by which a terminal made narrower has wrapped the last picture."""

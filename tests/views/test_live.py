@@ -40,6 +40,26 @@ def test_closing_gives_the_terminal_back_and_leaves_the_summary() -> None:
     assert "Writing" not in after
 
 
+class Flushed(io.StringIO):
+    """A terminal that throws away what comes after a picture's first half, as Ctrl-Z makes one do."""
+
+    def write(self, text: str) -> int:
+        super().write(text.partition("\x1b[?7l")[0] + "\x1b[?7l" if "\x1b[?7l" in text else text)
+        return len(text)
+
+
+def test_lines_wrap_again_though_half_of_a_picture_was_lost() -> None:
+    screen = console(80, 24)
+    screen.file = Flushed()
+    with LiveView(screen, auto_refresh=False) as view:
+        for event in canned():
+            view.show(event)
+        view.refresh()
+    out = written(screen)
+    assert out.rindex("\x1b[?7h") > out.rindex("\x1b[?7l")
+    assert SHOW in out
+
+
 def test_several_questions_take_turns_a_segment_each() -> None:
     screen = console(80, 24)
     with LiveView(screen, auto_refresh=False, questions=2) as view:
