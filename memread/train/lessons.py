@@ -45,6 +45,8 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     false_entries: float = 0.15
     """The share of prompts whose memory holds a sentence too many, rather one that looks like what is asked
     for: an answer ignores it. An update leaves it, and where each memory is written anew, drops it."""
+    false_in_answers: int = 1
+    """How many an answer has to ignore, at most."""
     decisions: float = 3.0
     """Weight of the tokens where it is decided whether something is new: the first, and those after a
     statement. All others merely go on with a quotation, and weigh 1."""
@@ -92,7 +94,7 @@ class Teacher:
         facts = [fact for fact in facts if fact not in own]  # nothing that is still to come is false
         before = ""
         for place, (section, after) in enumerate(zip(episode.segments, episode.memories, strict=True)):
-            given = self._with_false_entry(episode.question, before, facts, choice, r)
+            given = self._with_false_entries(episode.question, before, facts, choice, r)
             kind: Kind = "new" if after != before else "kept" if given else "empty"
             share = {"new": 1.0, "kept": choice.kept, "empty": choice.empty}[kind]
             if given != before and kind != "new":
@@ -109,21 +111,30 @@ class Teacher:
                 reply = said_briefly(before, after, given, unchanged) if unchanged else after or initial
                 yield place, self._made(kind, parts, reply, choice)
             before = after
-        given = self._with_false_entry(episode.question, before, facts, choice, r)
+        most = choice.false_in_answers
+        given = self._with_false_entries(episode.question, before, facts, choice, r, most)
         parts = prompts.answer(self.profile, self.frame, question=episode.question, memory=given or initial)
         kind = "answer" if episode.answers else "unsaid"
         yield len(episode.segments), self._made(kind, parts, episode.reply, choice)
 
-    def _with_false_entry(
-        self, question: str, memory: str, facts: Sequence[str], choice: Choice, r: random.Random
+    def _with_false_entries(
+        self,
+        question: str,
+        memory: str,
+        facts: Sequence[str],
+        choice: Choice,
+        r: random.Random,
+        most: int = 1,
     ) -> str:
-        """`memory`, at times with a fact that is about something else: of three that which `question` is
-        most like."""
+        """`memory`, at times with facts that are about something else: each, of three, that which `question`
+        is most like."""
         if not facts or r.random() >= choice.false_entries:
             return memory
         lines = memory.split("\n") if memory else []
-        entry = max(r.choices(facts, k=3), key=lambda fact: len(telling(fact, question)))
-        lines.insert(r.randint(0, len(lines)), entry)
+        for _ in range(r.randint(1, most)):
+            entry = max(r.choices(facts, k=3), key=lambda fact: len(telling(fact, question)))
+            if entry not in lines:
+                lines.insert(r.randint(0, len(lines)), entry)
         return "\n".join(lines)
 
     def _made(self, kind: Kind, parts: Iterable[Part], reply: str, choice: Choice) -> Conversation:

@@ -90,8 +90,8 @@ class LiveView(Closing):
     def _leave(self) -> None:
         """Take the live region away, and give cursor and wrapping back whatever breaks in.
 
-        Both again, in a write of their own: Ctrl-Z makes a terminal throw away what is on its way to it, which
-        may be the second half of a picture.
+        Both again, in a write of their own: Ctrl-Z makes a terminal throw away what is on its way to it,
+        which may be the second half of a picture.
         """
         begun = self._live.is_started
         try:

@@ -216,9 +216,10 @@ def several_values(w: Wordings) -> Puzzle:
 def several_holders(w: Wordings) -> Puzzle:
     """The same attribute of several holders, asked for in one question, among others."""
     kind, said, asked = w.attribute()
-    holders = [w.words.holder() for _ in range(w.random.randint(2, 4))]
+    holders = [w.words.holder() for _ in range(w.random.randint(2, 5))]
     values = [w.value(kind) for _ in holders]
-    listed = f"{', '.join(holders[:-1])} and {holders[-1]}"
+    last = " and " if len(holders) == 2 else w.random.choice((" and ", ", and "))
+    listed = f"{', '.join(holders[:-1])}{last}{holders[-1]}"
     question = sentence(fill(w.random.choice(w.frames.several_holders), A=asked, H=listed))
     plants = tuple(w.plant(said, holder, value) for holder, value in zip(holders, values, strict=True))
     one = w.random.randrange(len(holders))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from memread.train.data.corpus import Corpus, split_sentences
-from memread.train.data.frames import fill
+from memread.train.data.frames import fill, sentence
 from memread.train.data.puzzles import Plant, Puzzle, Query, Wordings
 from memread.train.data.quotes import COMMON, telling
 from memread.train.data.splits import deal
@@ -45,6 +45,42 @@ PATTERNS = [
         "What is {H}? ; Who or what is {H}? ; What do we learn about {H}?",
     ),
 ]
+_ENDS = r"(?=[.,;)]| (?:and|in|on|at|from|to|who|which|with|by|was|is) )"
+"""What comes after a name that is whole."""
+_NO_NAMES = re.compile(
+    r"(?:He|She|It|They|This|That|These|Those|His|Her|Its|Their|We|I|You|The|A|An|What|Having|As|There|Here|One|Who)\b"
+)
+# What may be asked for in the place where it stands in a sentence, and by which words.
+IN_PLACE = [
+    (r"\b(?:in|since|until|by|of) (?P<v>1\d{3}|20[0-2]\d)\b", "which year ; what year"),
+    (rf"\b(?:in|at|near|from|to) (?:the )?{_NAME}{_ENDS}", "what ; what place"),
+    (
+        r"\b(?P<v>\d[\d,.]*\d|\d|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty) [a-z]{3,}s\b",
+        "how many",
+    ),
+    (rf"\bby {_NAME}{_ENDS}", "whom ; whom or what"),
+    (rf"\b(?:and|of|with|for|against|as) (?:the )?{_NAME}{_ENDS}", "whom or what ; what or whom"),
+    (rf"\b(?:called|named|titled|entitled|nicknamed|known as) \"?{_NAME}{_ENDS}", "what"),
+    (rf"\bon {_DAY}", "which day ; what date"),
+    (r"\b(?:an?|the) (?P<v>[a-z]{4,} [a-z]{4,})(?=[.,;])", "what"),
+    (r"\b(?:his|her|its|their) (?P<v>[a-z]{4,}(?: [a-z]{4,})?)(?=[.,;])", "what"),
+    (rf"\b(?:film|novel|song|album|book|band|group|series) \"?{_NAME}{_ENDS}", "of what name ; what"),
+    (
+        rf"\b(?:actor|actress|singer|writer|director|wife|husband|son|daughter|brother|king|friend) {_NAME}{_ENDS}",
+        "whom ; by what name",
+    ),
+    (r"(?P<v>[$£€]\d[\d,.]*\d|\d[\d.,]*%| \d+ per cent)", "how much"),
+]
+# {R} what a sentence says of its subject, whose name is asked for
+SUBJECT = """
+Who or what {R}?
+What or who {R}?
+Who or which {R}?
+The text says that somebody or something {R}. Name it.
+Of whom or what does the text say: {R}?
+Name who or what {R}.
+It {R}. What is meant?
+""".strip().split("\n")
 # {S} a sentence with a word left out
 CLOZE = """
 Which word is missing: "{S}"
@@ -145,6 +181,67 @@ def pattern(w: Wordings, corpus: Corpus) -> Puzzle | None:
     return None
 
 
+def in_place(w: Wordings, corpus: Corpus) -> Puzzle | None:
+    """A sentence that asks: "The museum is on which island?", or who it was that did what it says."""
+    rules = deal(IN_PLACE, w.words.split)
+    for _ in range(40):
+        if (found := _sentence(w, corpus)) is None:
+            return None
+        title, sentences, number = found
+        text = sentences[number]
+        if w.random.random() < 0.25:
+            asked = _asked_for_subject(w, text)
+        else:
+            asked = _asked_in_place(w, text, re.sub(r" \(.*\)", "", title), *w.random.choice(rules))
+        if asked is not None and len(telling(text, asked[0])) >= 2:
+            question, answer = asked
+            return Puzzle((_block(title, sentences, number),), (Query("real", question, (answer,), (0,)),))
+    return None
+
+
+def _asked_in_place(
+    w: Wordings, text: str, subject: str, expression: str, words: str
+) -> tuple[str, str] | None:
+    """(question, answer): the clause with `words` in the place of what matches. subject: for "He" and "It"."""
+    if (match := re.search(expression, text)) is None or text.count(match["v"]) > 1:
+        return None
+    if _NO_NAMES.match(match["v"]):
+        return None
+    start, end = match.span("v")
+    first = max((text.rfind(mark, 0, start) for mark in (";", ":", '"')), default=-1) + 1
+    stop = _STOP.search(text, end)
+    before = re.sub(r" the $", " ", text[first:start].lstrip())
+    if subject:
+        before = re.sub(r"^(?:He|She|It|They) ", f"{subject} ", before)
+    word, after = w.random.choice(words.split(" ; ")), text[end : stop.start() if stop else None].rstrip(" .")
+    said = before + word + after
+    named = said[:1].isupper() and (not _NO_NAMES.match(said) or said.startswith("The "))
+    if not named or not 30 <= len(said) <= 200 or said.count("(") != said.count(")"):
+        return None
+    if (turned := _TURNED.fullmatch(before)) and not after and w.random.random() < 0.6:
+        aux, place = turned["aux"], turned["place"]
+        said = f"{place.capitalize()}{word} {aux} {turned['subject']} {turned['middle']}".rstrip()
+    return sentence(said) + "?", match["v"].strip().rstrip(".,’'")
+
+
+_STOP = re.compile(r"[,;:()\"]|[.?!]$")
+_TURNED = re.compile(
+    r"(?P<subject>[^,;()]{3,60}?) (?P<aux>is|was|are|were) (?P<middle>[^,;()]{0,60}?) ?\b"
+    r"(?P<place>(?:in|at|of|by|on|from|to|near|for|with|as) )"
+)
+"""What comes before an answer where "It is found in what?" can be turned to "In what is it found?"."""
+
+
+def _asked_for_subject(w: Wordings, text: str) -> tuple[str, str] | None:
+    """(question, answer) where a sentence begins with a name and goes on with a verb."""
+    verb = r"(?:was|is|were|are|had|has|became|won|wrote|made|gave|took|went|came|[a-z]{3,}ed)"
+    match = re.match(rf"{_NAME}(?: \([^)]*\))? (?P<r>{verb} [^.;:\"]{{20,140}}?)[.,;]", text)
+    if match is None or _NO_NAMES.match(match["v"]):
+        return None
+    question = fill(w.random.choice(deal(SUBJECT, w.words.split)), R=match["r"])
+    return sentence(question), match["v"].rstrip(".,’'")
+
+
 def asked_by_people(w: Wordings, corpus: Corpus) -> Puzzle | None:
     """SQuAD's questions on one paragraph."""
     if not corpus.asked:
@@ -229,6 +326,7 @@ MAKERS: dict[str, tuple[Callable[[Wordings, Corpus], Puzzle | None], float]] = {
     "cloze": (cloze, 1.5),
     "about": (about, 0.8),
     "pattern": (pattern, 3.0),
+    "in_place": (in_place, 3.0),
     "asked_by_people": (asked_by_people, 2.0),
     "multi_hop": (multi_hop, 2.0),
 }
