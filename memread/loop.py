@@ -165,16 +165,23 @@ def rewritten(known: str, reply: str, unchanged: str) -> str:
     """The memory that a reply gives; "" for none.
 
     known: the old memory, "" before anything was noted. unchanged: the word for it (Wording.unchanged). Below
-    that stand lines that come to the memory: each once. The word itself is never one of its lines.
+    that stand lines that come to the memory. The word itself is never one of its lines, and nothing is said
+    twice: neither a line nor what stands in another line.
     """
     if not unchanged:
         return reply
     lines = [line.strip() for line in reply.split("\n")]
-    if unchanged not in lines:
-        return reply
     old = known.split("\n") if known and lines[0] == unchanged else []
     new = [line for line in lines if line and line != unchanged]
-    return "\n".join(dict.fromkeys([*old, *new]))
+    found = dict.fromkeys([*old, *new])
+    return "\n".join(line for line in found if not any(_says(other, line) for other in found))
+
+
+def _says(longer: str, line: str) -> bool:
+    """Whether `line` stands in a longer one, as whole words."""
+    if line == longer or line not in longer:
+        return False
+    return re.search(rf"(?<!\w){re.escape(line)}(?!\w)", longer) is not None
 
 
 def _answer(

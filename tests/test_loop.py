@@ -9,7 +9,7 @@ import pytest
 
 from memread import events, profile
 from memread.engine.scripted import Words
-from memread.loop import Flow, Progress, flow, unbox
+from memread.loop import Flow, Progress, flow, rewritten, unbox
 from memread.types import (
     Answer,
     ChatFrame,
@@ -168,6 +168,22 @@ def test_lines_below_the_word_for_the_old_memory_come_to_it() -> None:
     ]
     assert "limit" in updates[2].reason and "limit" not in updates[3].reason
     assert len(requests) == len(said)
+
+
+@pytest.mark.parametrize(
+    ("known", "reply", "memory"),
+    [
+        ("a b", "Same\nc a b", "c a b"),  # the longer line says both
+        ("c a b", "Same\na b\nd", "c a b\nd"),
+        ("", "b\na b.\nb", "a b."),
+        ("12", "Same\n312", "12\n312"),  # whole words only
+        ("a b", "Same\na b", "a b"),
+        ("(x", "Same\ny (x z", "y (x z"),
+    ],
+)
+def test_nothing_is_said_twice(known: str, reply: str, memory: str) -> None:
+    assert rewritten(known, reply, "Same") == memory
+    assert rewritten(known, reply, "") == reply
 
 
 def test_a_memory_of_quotations_is_asked_for() -> None:
