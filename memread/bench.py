@@ -63,7 +63,7 @@ def bench(
     layers = None if config.gpu_layers == "auto" else config.gpu_layers
     with Model(source.path, adapter=source.adapter, gpu_layers=layers) as model:
         lengths = lengths_for(profile, model.trained_context)
-        settings = engine_settings(config, source.choice, context=max(lengths) + 32)
+        settings = engine_settings(config, source.choice, profile, context=max(lengths) + 32)
         with Bare(model, settings) as context:
             text = model.vocabulary.encode(sample(20_000))
             rates = measure(context, text, lengths, seconds=seconds, say=tell)

@@ -124,7 +124,8 @@ def engine_for(
         if fitted.budget.segment != budget.segment:
             shrunk = f"Segments are {fitted.budget.segment} tokens instead of {budget.segment}: "
             notices += (shrunk + f"the model was trained for {model.trained_context} tokens.",)
-        settings = engine_settings(config, source.choice, context=max(context, config.context), slots=slots)
+        context = max(context, config.context)
+        settings = engine_settings(config, source.choice, profile, context=context, slots=slots)
         engine: Engine
         if isinstance(model, WorkerModel):
             engine = WorkerEngine(model, settings, name=found.name, digest=source.digest, tokenizer=tokenizer)
@@ -189,7 +190,9 @@ def served(config: Config, connection: Connection, questions: Sequence[str] = ()
     return Ready(connection.engine(settings), fitted, notices)
 
 
-def engine_settings(config: Config, choice: Choice | None, *, context: int, slots: int = 1) -> Settings:
+def engine_settings(
+    config: Config, choice: Choice | None, profile: Profile, *, context: int, slots: int = 1
+) -> Settings:
     """How the context is made: what was set, over what was measured, over the defaults."""
     from memread.engine.llamacpp.engine import Settings
 
@@ -207,6 +210,7 @@ def engine_settings(config: Config, choice: Choice | None, *, context: int, slot
         kv="f16" if kv == "auto" else kv,
         batch=pick("batch", measured.batch),
         threads=pick("threads", measured.threads),
+        brief=bool(profile.wording.unchanged),
         copy_ahead=config.copy_ahead,
     )
 

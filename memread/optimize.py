@@ -303,7 +303,7 @@ class _Trial:
         )
 
     def _settings(self, choice: Choice | None) -> Settings:
-        return engine_settings(self.config, choice, context=self._profile.budget.segment + 64)
+        return engine_settings(self.config, choice, self._profile, context=self._profile.budget.segment + 64)
 
     @contextmanager
     def _context(self, model: Model, tokens: int, choice: Choice | None) -> Iterator[Bare]:

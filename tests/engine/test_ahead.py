@@ -257,6 +257,28 @@ def test_questions_about_one_section_read_it_once(model: Model) -> None:
     assert batches <= read // 64 + 2 + len(requests) + 24
 
 
+@pytest.mark.parametrize(("question", "batches"), [("who?", 2), ("who? " * 80, 3)])
+def test_alone_few_tokens_have_no_batch_of_their_own(model: Model, question: str, batches: int) -> None:
+    request = shared(BOOK + "\nQuestion: ", question)
+    counts = {}
+    for flash, slots in (("on", 1), ("off", 1), ("on", 2)):
+        settings = Settings(context=2048, slots=slots, batch=512, threads=1, copy_ahead=0, flash=flash)
+        made = LlamaEngine(model, settings, name="tiny", digest="")
+        try:
+            made.submit(0, request)
+            ended = [output for _ in range(batches) for output in made.step() if isinstance(output, Prefill)]
+            counts[flash, slots] = [each.done for each in ended]
+        finally:
+            made.close()
+    # The beginning that all requests share, the section, the rest of the prompt.
+    apart, together = counts["off", 1], counts["on", 1]
+    assert len(together) == batches and together[0] == apart[0]
+    if batches == 2:
+        assert together[-1] > apart[1] == counts["on", 2][1]
+    else:
+        assert together == apart == counts["on", 2]
+
+
 def test_a_request_takes_over_what_another_slot_is_still_computing(model: Model) -> None:
     section = BOOK + "\nQuestion: "
     with engine(model, 0, slots=2, context=512) as two:

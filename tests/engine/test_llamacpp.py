@@ -225,6 +225,7 @@ def test_attention_is_plain_where_that_is_faster_and_fits(model: Model) -> None:
 
     assert chosen() == ("off" if x86 else "auto")
     assert chosen(flash="on") == "on" and chosen(flash="off") == "off"
+    assert chosen(brief=True) == ("on" if x86 else "auto"), "prompts are what takes time"
     assert chosen(kv="q8_0") == "auto", "which needs it"
     assert chosen(slots=2) == "auto"
     assert chosen(context=1 << 24) == "auto", "gibibytes of scores"

@@ -41,6 +41,8 @@ FLASH = {"auto": -1, "off": 0, "on": 1}
 """llama.cpp's enum llama_flash_attn_type."""
 KV_TYPES = {"f16": 1, "bf16": 30, "q8_0": 8}
 """ggml's enum ggml_type."""
+_TILE = 64
+"""Tokens that flash attention on a processor computes together: 63 take longer than 64, 45 as long."""
 _SCORES = 1 << 30
 """Bytes that attention may need for the scores of one batch when it is not computed in tiles."""
 
@@ -59,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Prompt tokens decoded at a time."""
     threads: int = 0
     """0: one a physical core."""
+    brief: bool = False
+    """Replies are mostly a few tokens: what counts is how fast prompts are read."""
     copy_ahead: int = 63
     """Tokens guessed ahead in one batch, of all slots together; 0: none. Each needs memory for its logits.
     One more is computed with them: on a CPU 64 tokens take less time than 63 (docs/PERFORMANCE.md)."""
@@ -67,17 +71,18 @@ class Settings(msgspec.Struct, frozen=True):
 def resolved(model: Model, settings: Settings) -> Settings:
     """The settings with what is left to memread: threads and flash attention.
 
-    On an x86 processor attention is plain: there flash attention computes batches under 64 tokens, as those
-    of replies, up to four times slower (docs/PERFORMANCE.md). Other processors were not measured. "auto",
-    llama.cpp's own choice, stays where the KV cache is quantized, which needs flash attention, where plain
-    attention's scores, batch × context × heads × 4 bytes, would be more than a gibibyte, and with several
-    slots: plain attention computes a token's scores for the cells of all of them.
+    On an x86 processor flash attention reads prompts faster, and computes batches under 64 tokens, as those
+    of replies, up to four times slower (docs/PERFORMANCE.md): attention is plain unless replies are brief.
+    Other processors were not measured. "auto", llama.cpp's own choice, stays where the KV cache is quantized,
+    which needs flash attention, where plain attention's scores, batch × context × heads × 4 bytes, would be
+    more than a gibibyte, and with several slots: plain attention computes a token's scores for the cells of
+    all of them.
     """
     flash = settings.flash
     fits = settings.slots == 1 and settings.batch * settings.context * model.heads * 4 <= _SCORES
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     if flash == "auto" and x86 and fits and model.gpu_layers == 0 and settings.kv != "q8_0":
-        flash = "off"
+        flash = "on" if settings.brief else "off"
     return msgspec.structs.replace(settings, flash=flash, threads=settings.threads or cpu_threads())
 
 
@@ -120,6 +125,9 @@ class LlamaEngine:
             api.llama_model_is_recurrent(model.handle) or api.llama_model_is_hybrid(model.handle)
         )
         self._copy_ahead = settings.copy_ahead if self._cuttable else 0
+        # Alone, what ends a prompt is for a second try at most: a few tokens need no batch of their own.
+        alone = settings.flash == "on" and settings.slots == 1 and model.gpu_layers == 0
+        self._least = _TILE if alone else 0
         # A batch is one prompt's, up to a border, or of every slot one token and the guesses.
         params.n_outputs_max = max(settings.slots, 1 + self._copy_ahead)
         self._capacity = max(settings.batch, params.n_outputs_max)
@@ -203,7 +211,7 @@ class LlamaEngine:
             part = encode(request.prompt[:count])[:-1]
             pairs = enumerate(zip(part, ids, strict=False))
             stretches.append(next((i for i, (one, other) in pairs if one != other), min(len(part), len(ids))))
-        return Prompt(ids, sorted(set(stretches)), self._settings.batch)
+        return Prompt(ids, sorted(set(stretches)), self._settings.batch, self._least)
 
     def _copying(self, request: Request) -> Copying:
         encode = self._model.vocabulary.encode

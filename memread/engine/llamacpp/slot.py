@@ -16,13 +16,14 @@ from memread.types import Counts, Request
 class Prompt:
     """Token ids, and the batches in which they are computed."""
 
-    def __init__(self, ids: list[int], stretches: Sequence[int], batch: int) -> None:
+    def __init__(self, ids: list[int], stretches: Sequence[int], batch: int, least: int = 0) -> None:
         """Every stretch of the prompt begins a batch, and has one every `batch` tokens.
 
-        stretches: where they end, ascending, before the end of the prompt.
+        stretches: where they end, ascending, before the end of the prompt. least: one that ends so few tokens
+        before it goes on to the end.
         """
         self.ids, self.batch = ids, batch
-        ends = [0, *(end for end in stretches if 0 < end < len(ids)), len(ids)]
+        ends = [0, *(end for end in stretches if 0 < end < len(ids) and end + least <= len(ids)), len(ids)]
         starts = [start for begin, end in pairwise(ends) for start in range(begin, end, batch)]
         self.borders = [*starts[1:], len(ids)]
         """Where its batches end, in tokens."""
