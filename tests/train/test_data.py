@@ -15,7 +15,7 @@ import pytest
 from memread.errors import ConfigError
 from memread.train.data import frames, questions, quotes, real, relations, words
 from memread.train.data.compose import Maker, Settings
-from memread.train.data.corpus import Corpus, split_sentences
+from memread.train.data.corpus import Corpus, Paragraph, split_sentences
 from memread.train.data.puzzles import MAKERS, Wordings
 from memread.train.data.splits import deal, share
 from memread.train.episode import NOT_SAID, Episode, Split
@@ -286,6 +286,39 @@ def test_a_quotation_begins_where_it_tells_something(
     sentence: str, asked: str, answers: list[str], quoted: str
 ) -> None:
     assert sentence[quotes.begins(sentence, asked, answers) :] == quoted
+
+
+PARAGRAPHS = {
+    "The Bowen River is a river located in North Queensland.": "The Bowen River a river located",
+    "He was the eldest legitimate son of Duke Henry Tuchet.": "Al Moe",
+    "Gordon Flemyng directed six theatrical features in Leeds.": "how many theatrical features",
+    "It was composed in January by Clara Schumann, who played it in Vienna.": "Al Moe",
+    "The museum opened in 1932 with little ado; Her brother Ned paid.": "The museum opened in",
+}
+
+
+def test_sentences_ask_about_themselves() -> None:
+    found: dict[str, set[tuple[str, str]]] = {text: set() for text in PARAGRAPHS}
+    for split in SPLITS:
+        corpus = Corpus(split)
+        for text, made in found.items():
+            corpus.paragraphs = [Paragraph("Al Moe (painter)", text)]
+            for seed in range(60):
+                w = Wordings(words.Words(random.Random(seed), split), frames.frames(split))
+                puzzle = real.in_place(w, corpus)
+                if puzzle is not None:
+                    (query,) = puzzle.queries
+                    made.add((query.question, *query.answers))
+    for text, made in found.items():
+        assert any(PARAGRAPHS[text] in question for question, _ in made), (text, made)
+        for question, answer in made:
+            assert answer in text and answer not in question
+            assert not re.match("(?:He|Her|In what was He|It was comp)", question), question
+    questions = {question for made in found.values() for question, _ in made}
+    assert any(re.match(r"Of .* was Al Moe the eldest legitimate son\?", question) for question in questions)
+    assert any(
+        re.match("(?:Who|What) or (?:who|what|which) directed six", question) for question in questions
+    )
 
 
 def test_how_often_each_maker_is_used_may_be_said() -> None:

@@ -55,7 +55,7 @@ IN_PLACE = [
     (r"\b(?:in|since|until|by|of) (?P<v>1\d{3}|20[0-2]\d)\b", "which year ; what year"),
     (rf"\b(?:in|at|near|from|to) (?:the )?{_NAME}{_ENDS}", "what ; what place"),
     (
-        r"\b(?P<v>\d[\d,.]*\d|\d|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty) [a-z]{3,}s\b",
+        r"\b(?P<v>\d[\d,.]*\d|\d|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty) (?:[a-z]+ )?[a-z]{3,}s\b",
         "how many",
     ),
     (rf"\bby {_NAME}{_ENDS}", "whom ; whom or what"),
@@ -221,7 +221,7 @@ def _asked_in_place(
     if (turned := _TURNED.fullmatch(before)) and not after and w.random.random() < 0.6:
         aux, place = turned["aux"], turned["place"]
         said = f"{place.capitalize()}{word} {aux} {turned['subject']} {turned['middle']}".rstrip()
-    return sentence(said) + "?", match["v"].strip().rstrip(".,’'")
+    return said + "?", match["v"].strip().rstrip(".,’'")
 
 
 _STOP = re.compile(r"[,;:()\"]|[.?!]$")
