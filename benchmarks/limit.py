@@ -27,7 +27,8 @@ def limit(options: Options) -> Iterator[Row]:
             tokens = options.segments * max(options.sizes) * 24 // 25
             for profile in _profiles(options, memory):
                 segment, reply = profile.budget.segment, profile.wording.unchanged or memory
-                with reader(model, reply, threads=options.threads) as engine:
+                brief = bool(profile.wording.unchanged)
+                with reader(model, reply, threads=options.threads, brief=brief) as engine:
                     bare = Bare(model, context=8192, threads=engine.info.threads)
                     rates: dict[int, float] = {}
 

@@ -73,9 +73,16 @@ class Options(msgspec.Struct, frozen=True):
 
 @contextmanager
 def reader(
-    model: Model, memory: str, *, threads: int, copy_ahead: int = 63, slots: int = 1, context: int = 8192
+    model: Model,
+    memory: str,
+    *,
+    threads: int,
+    copy_ahead: int = 63,
+    slots: int = 1,
+    context: int = 8192,
+    brief: bool = False,
 ) -> Iterator[KnownReplies]:
-    settings = Settings(context=context, slots=slots, copy_ahead=copy_ahead, threads=threads)
+    settings = Settings(context=context, slots=slots, copy_ahead=copy_ahead, threads=threads, brief=brief)
     made = KnownReplies(model, settings, memory=memory)
     try:
         yield made
