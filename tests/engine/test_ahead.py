@@ -48,8 +48,17 @@ def model(halves: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
 
 
 @contextmanager
-def engine(model: Model, copy_ahead: int, slots: int = 1, context: int = 2048) -> Iterator[LlamaEngine]:
-    settings = Settings(context=context, slots=slots, batch=64, threads=1, copy_ahead=copy_ahead)
+def engine(
+    model: Model,
+    copy_ahead: int,
+    slots: int = 1,
+    context: int = 2048,
+    batch: int = 64,
+    flash: str = "auto",
+) -> Iterator[LlamaEngine]:
+    settings = Settings(
+        context=context, slots=slots, batch=batch, threads=1, copy_ahead=copy_ahead, flash=flash
+    )
     made = LlamaEngine(model, settings, name="tiny", digest="")
     try:
         yield made
@@ -262,14 +271,10 @@ def test_alone_few_tokens_have_no_batch_of_their_own(model: Model, question: str
     request = shared(BOOK + "\nQuestion: ", question)
     counts = {}
     for flash, slots in (("on", 1), ("off", 1), ("on", 2)):
-        settings = Settings(context=2048, slots=slots, batch=512, threads=1, copy_ahead=0, flash=flash)
-        made = LlamaEngine(model, settings, name="tiny", digest="")
-        try:
+        with engine(model, 0, slots=slots, batch=512, flash=flash) as made:
             made.submit(0, request)
-            ended = [output for _ in range(batches) for output in made.step() if isinstance(output, Prefill)]
-            counts[flash, slots] = [each.done for each in ended]
-        finally:
-            made.close()
+            outputs = [output for _ in range(batches) for output in made.step()]
+        counts[flash, slots] = [output.done for output in outputs if isinstance(output, Prefill)]
     # The beginning that all requests share, the section, the rest of the prompt.
     apart, together = counts["off", 1], counts["on", 1]
     assert len(together) == batches and together[0] == apart[0]
