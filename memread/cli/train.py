@@ -31,7 +31,11 @@ _Set = Annotated[
 ]
 _From = Annotated[
     Path | None,
-    typer.Option("--from", help="LoRA weights (lora.safetensors) to go on from.", show_default=False),
+    typer.Option(
+        "--from",
+        help="LoRA to go on from: lora.safetensors, or a GGUF.",
+        show_default=False,
+    ),
 ]
 
 

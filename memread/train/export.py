@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from memread.engine.llamacpp.conversion import convert
-from memread.train.weights import Lora, gguf_names, heads, metadata, to_gguf_rows
+from memread.errors import ModelUnloadable
+from memread.train.weights import (
+    Lora,
+    from_gguf_rows,
+    gguf_names,
+    heads,
+    metadata,
+    read_lora,
+    to_gguf_rows,
+)
 
 Kind = Literal["F16", "BF16", "Q8_0", "F32"]
 
@@ -45,6 +54,29 @@ def adapter(
     return _finished(temporary, path)
 
 
+def read(base: Path, path: Path) -> tuple[dict[str, Any], Lora]:
+    """The LoRA in `path`, as weights.lora_state has it: what training saved, or an adapter for the model in
+    `base` as `adapter` writes it. Raises ModelUnloadable."""
+    if path.suffix != ".gguf":
+        return read_lora(path)
+    import torch
+    from gguf import GGUFReader, dequantize
+
+    try:
+        adapter, reader = GGUFReader(path), GGUFReader(base)
+        arrays = {tensor.name: dequantize(tensor.data, tensor.tensor_type) for tensor in adapter.tensors}
+        state: dict[str, Any] = {}
+        for tensor, module in gguf_names(int(metadata(reader, "llama.block_count"))):
+            a, b = arrays[f"{tensor}.lora_a"], arrays[f"{tensor}.lora_b"]
+            if _is_rotated(tensor):
+                b = from_gguf_rows(b, heads(reader, key=".attn_k." in tensor))
+            state[f"{module}.lora_A"] = torch.from_numpy(a.copy()).float()
+            state[f"{module}.lora_B"] = torch.from_numpy(b.copy()).float()
+        return state, Lora(a.shape[0], float(metadata(adapter, "adapter.lora.alpha")))
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise ModelUnloadable(f"{path}: cannot be read as a LoRA for {base.name} ({error})") from error
+
+
 def merged(
     base: Path, state: Mapping[str, Any], lora: Lora, path: Path, *, name: str = "", kind: Kind = "BF16"
 ) -> Path:
@@ -67,10 +99,15 @@ def _pairs(reader: Any, state: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     found = {}
     for tensor, module in gguf_names(int(metadata(reader, "llama.block_count"))):
         a, b = state[f"{module}.lora_A"].float().numpy(), state[f"{module}.lora_B"].float().numpy()
-        if ".attn_q." in tensor or ".attn_k." in tensor:
+        if _is_rotated(tensor):
             b = to_gguf_rows(b, heads(reader, key=".attn_k." in tensor))
         found[tensor] = (a, b)
     return found
+
+
+def _is_rotated(tensor: str) -> bool:
+    """Whether a GGUF's tensor has its rows in llama.cpp's rotary order."""
+    return ".attn_q." in tensor or ".attn_k." in tensor
 
 
 def _finished(temporary: Path, path: Path) -> Path:

@@ -34,7 +34,7 @@ class Bench:
     """A model with LoRA on its device, its vocabulary and the profile: what every stage works with."""
 
     def __init__(self, run: Run, base: Path, profile: Profile, start: Path | None = None) -> None:
-        """base: the GGUF. start: LoRA weights to go on from. Raises ModelError."""
+        """base: the GGUF. start: LoRA weights to go on from (export.read). Raises ModelError."""
         self.run, self.base, self.profile = run, base, profile
         if run.threads:
             torch.set_num_threads(run.threads)
@@ -45,7 +45,7 @@ class Bench:
         self.device = torch.device("cuda" if gpu else "cpu")
         half = run.dtype == "bfloat16" or (run.dtype == "auto" and gpu)
         self.dtype = torch.bfloat16 if half else torch.float32
-        state, self.lora = weights.read_lora(start) if start else (None, run.lora)
+        state, self.lora = export.read(base, start) if start else (None, run.lora)
         self.model = weights.with_lora(weights.load(base, self.dtype), self.lora, run.reinforce.seed)
         if state is not None:
             weights.load_lora_state(self.model, state)
@@ -155,7 +155,7 @@ def run_rollouts(bench: Bench, folder: Path, *, split: Split, count: int, start:
 
 def run_export(base: Path, start: Path, out: Path, *, whole: bool, kind: export.Kind, name: str) -> Path:
     """The LoRA in `start` as a GGUF adapter for `base`, or the merged model."""
-    state, lora = weights.read_lora(start)
+    state, lora = export.read(base, start)
     if whole:
         return export.merged(base, state, lora, out, name=name, kind=kind)
     if kind not in ("F16", "F32"):

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs memread[train]")
 pytest.importorskip("peft", reason="training needs memread[train]")
 
+from memread.errors import ModelUnloadable  # noqa: E402
 from memread.gguf import read_header  # noqa: E402
 from memread.train import export, weights  # noqa: E402
 from tests.train.logits import distance, logits_of, randomised  # noqa: E402
@@ -65,3 +66,21 @@ def test_a_merged_model_without_training_is_the_model(tiny_gguf: Path, tmp_path:
     _, before = logits_of(tiny_gguf, TEXT)
     _, after = logits_of(path, TEXT)
     assert (before == after).all()
+
+
+def test_an_adapter_is_read_again(trained: Any, tiny_gguf: Path, tmp_path: Path) -> None:
+    state = weights.lora_state(trained)
+    path = export.adapter(tiny_gguf, state, LORA, tmp_path / "lora.gguf", name="trial", kind="F32")
+    again, lora = export.read(tiny_gguf, path)
+    assert lora == LORA and list(again) == list(state)
+    assert all(torch.equal(again[name], state[name]) for name in state)
+    half = export.adapter(tiny_gguf, state, LORA, tmp_path / "half.gguf", name="trial")
+    again, _ = export.read(tiny_gguf, half)
+    assert all(torch.allclose(again[name], state[name], rtol=1e-3, atol=1e-6) for name in state)
+
+
+def test_what_is_no_adapter_for_the_model(tiny_gguf: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.gguf").write_text("no weights")
+    for path in (tmp_path / "text.gguf", tmp_path / "missing.gguf", tiny_gguf):
+        with pytest.raises(ModelUnloadable, match=path.name):
+            export.read(tiny_gguf, path)
