@@ -62,6 +62,22 @@ def test_the_loss_is_the_plain_one_on_reply_tokens(tiny_gguf: Path) -> None:
     assert right.tolist() == [a == b for a, b in zip(logits.argmax(-1).tolist(), said.reply, strict=True)]
 
 
+def test_products_in_bfloat16_give_about_the_same(tiny_gguf: Path) -> None:
+    model = randomised(model_of(tiny_gguf))
+    half = randomised(weights.with_lora(weights.load(tiny_gguf, torch.bfloat16), LORA))
+    said = row([Conversation("new", tuple(range(300, 340)), (400, 401, 2), (1.0,) * 3)])
+    found = []
+    for each, autocast in ((model, False), (half, True)):
+        value, _ = supervise.loss(each, said, autocast=autocast)
+        value.backward()
+        grads = [p.grad for p in each.parameters() if p.requires_grad]
+        assert all(grad.dtype == torch.float32 for grad in grads)  # what is learned stays whole
+        found.append((float(value.detach()), torch.cat([grad.flatten() for grad in grads])))
+    (value, grad), (half_value, half_grad) = found
+    assert value != half_value == pytest.approx(value, rel=0.02)
+    assert torch.nn.functional.cosine_similarity(grad, half_grad, dim=0) > 0.9
+
+
 def test_packing_changes_neither_loss_nor_gradient(tiny_gguf: Path) -> None:
     model = randomised(model_of(tiny_gguf))
     shared = tuple(range(300, 350))
