@@ -47,6 +47,8 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     for: an answer ignores it. An update leaves it, and where each memory is written anew, drops it."""
     false_in_answers: int = 1
     """How many an answer has to ignore, at most."""
+    answers: int = 1
+    """How many answers are learned from, each with other sentences too many: they cost no section."""
     decisions: float = 3.0
     """Weight of the tokens where it is decided whether something is new: the first, and those after a
     statement. All others merely go on with a quotation, and weigh 1."""
@@ -111,11 +113,15 @@ class Teacher:
                 reply = said_briefly(before, after, given, unchanged) if unchanged else after or initial
                 yield place, self._made(kind, parts, reply, choice)
             before = after
-        most = choice.false_in_answers
-        given = self._with_false_entries(episode.question, before, facts, choice, r, most)
-        parts = prompts.answer(self.profile, self.frame, question=episode.question, memory=given or initial)
         kind = "answer" if episode.answers else "unsaid"
-        yield len(episode.segments), self._made(kind, parts, episode.reply, choice)
+        for _ in range(choice.answers):
+            given = self._with_false_entries(
+                episode.question, before, facts, choice, r, choice.false_in_answers
+            )
+            parts = prompts.answer(
+                self.profile, self.frame, question=episode.question, memory=given or initial
+            )
+            yield len(episode.segments), self._made(kind, parts, episode.reply, choice)
 
     def _with_false_entries(
         self,

@@ -19,6 +19,7 @@ from memread.train.data.corpus import Corpus, Paragraph, split_sentences
 from memread.train.data.puzzles import MAKERS, Wordings
 from memread.train.data.splits import deal, share
 from memread.train.episode import NOT_SAID, Episode, Split
+from tests.ingest.samples import epub
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -95,6 +96,42 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }.items():
         with gzip.open(root / "qa" / f"{name}.json.gz", "wt", encoding="utf-8") as file:
             json.dump(content, file)
+    written = []
+    for n, paragraph in enumerate(paragraphs):
+        first, second, _ = split_sentences(paragraph["text"])
+        year = re.search(r"in (\d+)", second)
+        assert year
+        written += [
+            {
+                "question": f"When did {paragraph['title']} come out?",
+                "answers": [year[1]],
+                "quotes": [second],
+            },
+            {"question": f"Who acted in {paragraph['title']}?", "answers": [], "quotes": [first]},
+        ]
+        if n % 2:
+            other = split_sentences(paragraphs[n - 1]["text"])[0]
+            asked = f"Are {paragraphs[n - 1]['title']} and {paragraph['title']} films?"
+            written.append({"question": asked, "answers": ["film"], "quotes": [other, first]})
+    lines = "\n".join(json.dumps(item) for item in written)
+    (root / "qa" / "train" / "written.jsonl").write_text(lines)
+    book = [
+        " ".join([f"Chapter {n} tells of {w.person()}.", *text(f"The {w.made_up()}"), f"End of chapter {n}."])
+        for n in range(200)
+    ]
+    asked = [
+        {
+            "question": f"What ended with chapter {n}?",
+            "answers": [f"chapter {n}"],
+            "quotes": [f"End of chapter {n}."],
+        }
+        for n in range(1, 200)
+    ]
+    asked.append({"question": "Who else?", "answers": ["x"], "quotes": ["This stands nowhere."]})
+    (root / "qa" / "train" / "more-written.jsonl").write_text("\n".join(json.dumps(item) for item in asked))
+    (root / "books").mkdir()
+    page = f"<html><body>{''.join(f'<p>{text}</p>' for text in book)}</body></html>"
+    epub(root / "books" / "films.epub", {"book.xhtml": page})
     return root
 
 
@@ -223,6 +260,9 @@ def test_splits_share_no_text(folder: Path) -> None:
         {p.text for p in c.paragraphs}
         | {a.context for a in c.asked}
         | {" ".join(sentences) for m in c.multi_hop for _, sentences, _ in m.gold}
+        | {text.partition("\n")[2] for m in c.multi_hop for text in m.others}
+        | {source.run[source.at] for item in c.written for source in item.sources}
+        | {block for run in c.books for block in run}
         for c in corpora
     ]
     assert all(texts) and all(c.multi_hop and c.asked for c in corpora)
@@ -230,6 +270,63 @@ def test_splits_share_no_text(folder: Path) -> None:
     titles = [{p.title for p in c.paragraphs} | {g[0] for m in c.multi_hop for g in m.gold} for c in corpora]
     assert not any(a & b for a, b in itertools.combinations(titles, 2))
     assert not any("EVALUATION" in text for found in texts for text in found)
+
+
+def test_written_questions_are_found_by_what_they_quote(folder: Path) -> None:
+    corpora = [Corpus(split, folder) for split in SPLITS]
+    found = [item for corpus in corpora for item in corpus.written]
+    asked = [item.question for item in found]
+    assert len(asked) == len(set(asked)) and "Who else?" not in asked
+    assert sum("chapter" in question for question in asked) == 199
+    for item in found:
+        for quote, source in zip(item.quotes, item.sources, strict=True):
+            assert quote in source.run[source.at]
+            assert source.title == "" or source.run[source.at].startswith(source.title)
+
+
+def test_written_questions_about_a_text_are_asked_together(folder: Path) -> None:
+    corpus = Corpus("train", folder)
+    wordings = Wordings(words.Words(random.Random(1), "train"), frames.frames("train"))
+    made = [puzzle for _ in range(300) if (puzzle := real.written(wordings, corpus)) is not None]
+    kinds = {query.kind for puzzle in made for query in puzzle.queries}
+    assert kinds == {"real", "multi-hop", "not-in-text"}
+    assert max(len(puzzle.queries) for puzzle in made) == 4
+    texts = {item.question: item for item in corpus.written}
+    for puzzle in made:
+        whole = "".join(plant.before + plant.text + plant.after.replace("\0", " ") for plant in puzzle.plants)
+        for query in puzzle.queries:
+            item = texts[query.question]
+            assert all(quote in whole for quote in item.quotes)
+            read = " ".join(puzzle.plants[i].text for i in query.evidence)
+            assert query.answers == item.answers
+            assert not query.answers or all(quote in read for quote in item.quotes)
+        # A few pages of a book, in its order, and what surrounds them.
+        if "End of chapter" in whole:
+            numbers = [int(n) for n in re.findall(r"End of chapter (\d+)\.", whole)]
+            assert numbers == list(range(numbers[0], numbers[-1] + 1))
+            around = {int(n) for text in puzzle.beside for n in re.findall(r"End of chapter (\d+)\.", text)}
+            assert around and not around.intersection(numbers)
+            assert around <= set(range(numbers[0] - 6, numbers[-1] + 7))
+
+
+def test_overlapping_quotations_are_one_plant() -> None:
+    text = "The tin soldier, who had one leg, stood firm. He said nothing.\n\nNobody saw it."
+    plants = [*real._planted("", text, ["who had one leg", "one leg, stood firm.", "Nobody saw it.", "gone"])]
+    assert [plant.text for plant in plants] == ["who had one leg, stood firm.", "Nobody saw it."]
+    assert plants[0].before == "The tin soldier, " and plants[0].after == "\0"
+    assert plants[1].after == ""
+
+
+def test_the_haystack_may_come_from_beside_the_questions(folder: Path) -> None:
+    often = dict.fromkeys([*MAKERS, *real.MAKERS], 0.0) | {"written": 1.0}
+
+    def shared(beside: float) -> float:
+        found = episodes("train", 60, folder, often=often, beside=beside, segments=(6, 8), puzzles=(1, 1))
+        about = [e for e in found if "What ended with chapter" in e.question]
+        ended = [len(re.findall(r"End of chapter", "".join(e.segments))) for e in about]
+        return sum(ended) / len(ended)
+
+    assert shared(1.0) > shared(0.0) + 2
 
 
 def test_the_number_of_wordings() -> None:

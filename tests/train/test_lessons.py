@@ -134,6 +134,17 @@ def test_what_is_chosen_of_a_family(teacher: Teacher) -> None:
     assert all(kinds[kind] > 5 for kind in ("new", "kept", "empty", "answer", "unsaid"))
 
 
+def test_an_answer_is_given_from_several_memories(teacher: Teacher) -> None:
+    maker = Maker("train", 0, teacher.vocabulary, Settings(puzzles=(4, 6)))
+    choice = Choice(kept=0, empty=0, false_entries=1.0, false_in_answers=3, answers=3)
+    family = maker.family(1)
+    *_, answers = teacher.lessons(family, choice, "seed")
+    assert len(answers) == 3 * len(family)
+    for n in range(len(family)):
+        same = answers[3 * n : 3 * n + 3]
+        assert len({said.reply for said in same}) == 1 and len({said.prompt for said in same}) > 1
+
+
 @pytest.mark.parametrize("unchanged", ["Same", ""])
 def test_a_false_entry_stays_or_is_dropped(tiny_gguf: Path, unchanged: str) -> None:
     teacher = teacher_of(tiny_gguf)

@@ -38,6 +38,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often each maker of puzzles is used against the others, where not as usual (MAKERS)."""
     memory_tokens: int = 220
     """Questions whose ideal memory would be longer are left out."""
+    beside: float = 0.0
+    """The share of the haystack that comes from where real questions come from, while there is any of it: it
+    speaks of the same things and does not answer."""
     cut: float = 0.1
     """The share of texts in which a segment border is put inside a fact."""
 
@@ -126,8 +129,10 @@ def _text(made: Sequence[Puzzle], kind: str, wanted: int, w: Wordings, maker: Ma
     tokens = sum(count_tokens(p.before + p.text + p.after) for _, plants in groups for _, _, p in plants)
     source = haystack.blocks(kind, w.words, maker.corpus, maker._frames)
     straw: list[str] = []
+    beside = [text for puzzle in made for text in puzzle.beside] if maker.settings.beside else []
+    r.shuffle(beside)
     while tokens < wanted:
-        straw.append(next(source))
+        straw.append(beside.pop() if beside and r.random() < maker.settings.beside else next(source))
         tokens += count_tokens(straw[-1]) + 1
     # Where each group goes: before straw number so many; what is ordered goes in order.
     spots: dict[int, list[tuple[int, list[tuple[int, int, Plant]]]]] = {}

@@ -4,8 +4,10 @@
     qa/train/*paragraphs*.json.gz     [{title, text}]
     qa/train/*squad*.json.gz          SQuAD's format
     qa/train/*hotpot*.json.gz, *wiki*.json.gz   HotpotQA's format
+    qa/train/*written*.jsonl          {question, answers, quotes} a line: the quotes say where it belongs
 
-Nothing under qa/eval is looked at.
+Nothing under qa/eval is looked at. written.jsonl beside this file was written for memread, about the texts
+that its own weights were trained on.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ import gzip
 import json
 import random
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +31,8 @@ EVALUATED = ("moby-dick", "alice", "page-blanche", "regime-anticancer")
 """Books that are never trained on, or that are not English prose: parts of their names."""
 _RUN = 30
 """Paragraphs of a book that stay together in a split."""
+AROUND = 6
+"""Paragraphs before one, and behind it, that are about the same."""
 
 
 class Paragraph(NamedTuple):
@@ -52,6 +58,29 @@ class MultiHop(NamedTuple):
     kind: str
     gold: tuple[tuple[str, tuple[str, ...], tuple[int, ...]], ...]
     """(title, sentences, which of them are needed), in the order of the reasoning."""
+    others: tuple[str, ...]
+    """Paragraphs that were found for the question and do not answer it."""
+
+
+class Source(NamedTuple):
+    """Text that a question was written about: a run of consecutive paragraphs, and which of them."""
+
+    title: str
+    """Of a paragraph on its own; "" in a book."""
+    run: tuple[str, ...]
+    at: int
+
+
+class Written(NamedTuple):
+    """A question written for memread, what it quotes, and where that stands."""
+
+    question: str
+    answers: tuple[str, ...]
+    """() where the text does not answer."""
+    quotes: tuple[str, ...]
+    """What the answer needs, in the order of the reasoning; where there is none, what looks like it."""
+    sources: tuple[Source, ...]
+    """Of each quote."""
 
 
 class Corpus:
@@ -64,6 +93,7 @@ class Corpus:
         """Runs of consecutive paragraphs."""
         self.asked: list[Asked] = []
         self.multi_hop: list[MultiHop] = []
+        self.written: list[Written] = []
         if folder is not None:
             self._load(folder)
 
@@ -71,19 +101,40 @@ class Corpus:
         files = sorted((folder / "qa" / "train").glob("*.json.gz"))
         hops = [item for file in files if _is(file, "hotpot", "wiki") for item in _read(file)]
         home = _homes(hops)
+
+        def mine(title: str) -> bool:
+            return split_of(home(title)) == self.split
+
         for item in hops:
-            if (found := _multi_hop(item)) and split_of(home(found.gold[0][0])) == self.split:
+            if (found := _multi_hop(item, mine)) and mine(found.gold[0][0]):
                 self.multi_hop.append(found)
         for file in files:
             if _is(file, "paragraphs"):
                 for item in _read(file):
-                    if split_of(home(item["title"])) == self.split:
+                    if mine(item["title"]):
                         self.paragraphs.append(Paragraph(item["title"], _tidy(item["text"])))
             elif _is(file, "squad"):
                 self.asked += (a for a in _squad(_read(file)["data"]) if split_of(a.context) == self.split)
         for book in sorted((folder / "books").glob("*.epub")):
             if not _is(book, *EVALUATED):
                 self._add_book(book)
+        own = Path(__file__).with_name("written.jsonl")
+        for file in (own, *sorted((folder / "qa" / "train").glob("*written*.jsonl"))):
+            self.written += self._find(file.read_bytes().splitlines())
+
+    def _find(self, lines: Iterable[bytes]) -> Iterator[Written]:
+        """The questions of `lines` all of whose quotations stand in this split's texts."""
+        places = [Source(p.title, (p.text,), 0) for p in self.paragraphs]
+        places += [Source("", tuple(run), at) for run in self.books for at in range(len(run))]
+        texts = [source.run[source.at] for source in places]
+        ends = [*accumulate(len(text) + 1 for text in texts)]
+        joined = "\n".join(texts)
+        for line in lines:
+            item = json.loads(line)
+            found = [joined.find(quote) for quote in item["quotes"]]
+            if min(found) >= 0:
+                sources = tuple(places[bisect_right(ends, at)] for at in found)
+                yield Written(item["question"], tuple(item["answers"]), tuple(item["quotes"]), sources)
 
     def _add_book(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -93,12 +144,21 @@ class Corpus:
         runs = [blocks[i : i + _RUN] for i in range(0, len(blocks), _RUN)]
         self.books += [run for run in runs if split_of(" ".join(run)) == self.split]
 
-    def sentences(self, random: random.Random) -> tuple[str, list[str]]:
-        """A paragraph's title ("" in a book) and its sentences. Needs a folder."""
+    def sentences(self, random: random.Random) -> tuple[str, list[str], tuple[str, ...]]:
+        """A paragraph's title ("" in a book), its sentences, and what stands around it. Needs a folder."""
         if self.books and random.random() < 0.3:
-            return "", split_sentences(random.choice(random.choice(self.books)))
+            run = random.choice(self.books)
+            block = random.choice(run)
+            at = run.index(block)
+            around = run[max(0, at - AROUND) : at] + run[at + 1 : at + 1 + AROUND]
+            return "", split_sentences(block), tuple(around)
         paragraph = random.choice(self.paragraphs)
-        return paragraph.title, split_sentences(paragraph.text)
+        return paragraph.title, split_sentences(paragraph.text), ()
+
+
+def bare(title: str) -> str:
+    """A title without what stands in brackets behind it, such as "(1923 film)"."""
+    return re.sub(r" \(.*\)", "", title)
 
 
 def split_sentences(text: str) -> list[str]:
@@ -139,8 +199,11 @@ def _homes(items: Iterable[dict[str, Any]]) -> Any:
     return home
 
 
-def _multi_hop(item: dict[str, Any]) -> MultiHop | None:
-    """None when the context lacks a gold paragraph or sentence (a few of the files' items do)."""
+def _multi_hop(item: dict[str, Any], mine: Callable[[str], bool]) -> MultiHop | None:
+    """None when the context lacks a gold paragraph or sentence (a few of the files' items do).
+
+    mine: whether a title belongs to the split.
+    """
     context = {title: tuple(map(_tidy, sentences)) for title, sentences in item["context"]}
     needed: dict[str, list[int]] = {}
     for title, number in item["supporting_facts"]:
@@ -148,13 +211,16 @@ def _multi_hop(item: dict[str, Any]) -> MultiHop | None:
             return None
         needed.setdefault(title, []).append(number)
     # What the question names comes first: from it the reasoning goes on.
-    named = {title: re.sub(r" \(.*\)", "", title).lower() in item["question"].lower() for title in needed}
+    named = {title: bare(title).lower() in item["question"].lower() for title in needed}
     order = sorted(needed, key=lambda title: not named[title])
     return MultiHop(
         item["question"].strip(),
         item["answer"].strip(),
         item.get("type", "bridge"),
         tuple((title, context[title], tuple(sorted(set(needed[title])))) for title in order),
+        tuple(
+            f"{title}\n{' '.join(context[title])}" for title in context if title not in needed and mine(title)
+        ),
     )
 
 

@@ -48,6 +48,8 @@ class Puzzle(msgspec.Struct, frozen=True):
     """In the order in which they stand in the text, when `ordered`."""
     queries: tuple[Query, ...]
     ordered: bool = False
+    beside: tuple[str, ...] = ()
+    """Texts about the same things that answer nothing: what surrounds the plants where they come from."""
 
 
 class Wordings:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from memread.train.data.corpus import Corpus, split_sentences
+import msgspec
+
+from memread.train.data.corpus import AROUND, Corpus, Source, bare, split_sentences
 from memread.train.data.frames import fill, sentence
 from memread.train.data.puzzles import Plant, Puzzle, Query, Wordings
 from memread.train.data.quotes import COMMON, telling
@@ -108,23 +110,23 @@ _LEAST, _MOST = 40, 320
 def _block(title: str, sentences: list[str], number: int) -> Plant:
     before, after = sentences[:number], sentences[number + 1 :]
     text = sentences[number]
-    short = re.sub(r" \(.*\)", "", title)
     return Plant(
         text,
         "block",
         " ".join(before) + " " * bool(before),
         " " * bool(after) + " ".join(after),
-        title if short.lower() not in text.lower() else "",
+        title if bare(title).lower() not in text.lower() else "",
     )
 
 
-def _sentence(w: Wordings, corpus: Corpus) -> tuple[str, list[str], int] | None:
-    """A paragraph and the number of one of its sentences that is neither too short nor too long."""
+def _sentence(w: Wordings, corpus: Corpus) -> tuple[str, list[str], int, tuple[str, ...]] | None:
+    """A paragraph, the number of one of its sentences that is neither too short nor too long, and what stands
+    around the paragraph."""
     for _ in range(50):
-        title, sentences = corpus.sentences(w.random)
+        title, sentences, around = corpus.sentences(w.random)
         fit = [i for i, text in enumerate(sentences) if _LEAST <= len(text) <= _MOST]
         if fit and len(" ".join(sentences)) < 3000:
-            return title, sentences, w.random.choice(fit)
+            return title, sentences, w.random.choice(fit), around
     return None
 
 
@@ -132,7 +134,7 @@ def cloze(w: Wordings, corpus: Corpus) -> Puzzle | None:
     """A sentence with a number, a name or a long word left out."""
     if (found := _sentence(w, corpus)) is None:
         return None
-    title, sentences, number = found
+    title, sentences, number, around = found
     text = sentences[number]
     words = [m for m in re.finditer(r"[A-Za-z0-9][\w’'-]*", text) if m.start() and text.count(m[0]) == 1]
     good = [m for m in words if m[0][0].isdigit() or m[0][0].isupper() or len(m[0]) > 6]
@@ -144,14 +146,16 @@ def cloze(w: Wordings, corpus: Corpus) -> Puzzle | None:
     end = text.rfind(" ", gap.end(), end) if end < len(text) and " " in text[gap.end() : end] else end
     shown = text[start : gap.start()] + "____" + text[gap.end() : end]
     question = fill(w.random.choice(deal(CLOZE, w.words.split)), S=shown)
-    return Puzzle((_block(title, sentences, number),), (Query("cloze", question, (gap[0],), (0,)),))
+    return Puzzle(
+        (_block(title, sentences, number),), (Query("cloze", question, (gap[0],), (0,)),), beside=around
+    )
 
 
 def about(w: Wordings, corpus: Corpus) -> Puzzle | None:
     """A sentence, asked for by two or three of its rarer words."""
     if (found := _sentence(w, corpus)) is None:
         return None
-    title, sentences, number = found
+    title, sentences, number, around = found
     text = sentences[number]
     rare = [word for word in re.findall(r"[A-Za-z][\w’'-]{3,}", text) if word.lower() not in COMMON]
     if len(rare) < 4 or len(text) > 200:
@@ -159,7 +163,9 @@ def about(w: Wordings, corpus: Corpus) -> Puzzle | None:
     at = w.random.randrange(len(rare) - 2)
     keys = ", ".join(dict.fromkeys(rare[at : at + w.random.randint(2, 3)]))
     question = fill(w.random.choice(deal(ABOUT, w.words.split)), K=keys)
-    return Puzzle((_block(title, sentences, number),), (Query("about", question, (text,), (0,)),))
+    return Puzzle(
+        (_block(title, sentences, number),), (Query("about", question, (text,), (0,)),), beside=around
+    )
 
 
 def pattern(w: Wordings, corpus: Corpus) -> Puzzle | None:
@@ -173,7 +179,7 @@ def pattern(w: Wordings, corpus: Corpus) -> Puzzle | None:
         if hits and len(sentences[hits[0][0]]) <= _MOST:
             number, match = hits[0]
             # Further on "he" may be anybody: only the first sentence, or one that names the subject.
-            name = re.sub(r" \(.*\)", "", paragraph.title)
+            name = bare(paragraph.title)
             if number == 0 or name in sentences[number]:
                 question = fill(w.random.choice(questions.split(" ; ")), H=name)
                 plant = _block(paragraph.title, sentences, number)
@@ -187,15 +193,15 @@ def in_place(w: Wordings, corpus: Corpus) -> Puzzle | None:
     for _ in range(40):
         if (found := _sentence(w, corpus)) is None:
             return None
-        title, sentences, number = found
+        title, sentences, number, around = found
         text = sentences[number]
         if w.random.random() < 0.25:
             asked = _asked_for_subject(w, text)
         else:
-            asked = _asked_in_place(w, text, re.sub(r" \(.*\)", "", title), *w.random.choice(rules))
+            asked = _asked_in_place(w, text, bare(title), *w.random.choice(rules))
         if asked is not None and len(telling(text, asked[0])) >= 2:
-            question, answer = asked
-            return Puzzle((_block(title, sentences, number),), (Query("real", question, (answer,), (0,)),))
+            query = Query("real", asked[0], (asked[1],), (0,))
+            return Puzzle((_block(title, sentences, number),), (query,), beside=around)
     return None
 
 
@@ -265,7 +271,11 @@ def asked_by_people(w: Wordings, corpus: Corpus) -> Puzzle | None:
     if not queries:
         return None
     # One block in pieces: every needed sentence is a plant that goes on where the one before ended.
-    return _pieces("", sentences, needed, queries)
+    contexts = [asked.context for asked in corpus.asked if asked.title == here[0].title]
+    contexts = list(dict.fromkeys(contexts))
+    at = contexts.index(context)
+    beside = contexts[max(0, at - AROUND) : at] + contexts[at + 1 : at + 1 + AROUND]
+    return msgspec.structs.replace(_pieces("", sentences, needed, queries), beside=tuple(beside))
 
 
 def _pieces(title: str, sentences: list[str], needed: list[int], queries: list[Query]) -> Puzzle:
@@ -319,7 +329,78 @@ def multi_hop(w: Wordings, corpus: Corpus) -> Puzzle | None:
     if sum(len(plant.text) for plant in plants) > 900:
         return None
     query = Query("multi-hop", item.question, (item.answer,), tuple(range(len(plants))))
-    return Puzzle(tuple(plants), (query,), ordered=True)
+    return Puzzle(tuple(plants), (query,), ordered=True, beside=item.others)
+
+
+def written(w: Wordings, corpus: Corpus) -> Puzzle | None:
+    """Questions written for memread: up to four about one text, which is a paragraph, two that belong together,
+    or a few pages of a book. None where nothing would show that a further paragraph matters."""
+    if not corpus.written:
+        return None
+    chosen = w.random.choice(corpus.written)
+    texts, beside = _read_together(w, chosen.sources)
+    joined = "\n".join(texts.values())
+    if len(joined) > _PAGES:
+        return None
+    others = [item for item in corpus.written if all(quote in joined for quote in item.quotes)]
+    others = [item for item in others if item is not chosen]
+    items = [chosen, *w.random.sample(others, min(len(others), w.random.randint(0, 3)))]
+    plants: list[Plant] = []
+    for title, text in texts.items():
+        plants += _planted(title, text, [quote for item in items for quote in item.quotes])
+    queries = []
+    for item in items:
+        needed = dict.fromkeys(i for quote in item.quotes for i, p in enumerate(plants) if quote in p.text)
+        if not item.answers:
+            queries.append(Query("not-in-text", item.question, ()))
+        elif len(texts) == 1 or _leads_on(item.question, [plants[i] for i in needed]):
+            kind = "real" if len(texts) == 1 else "multi-hop"
+            queries.append(Query(kind, item.question, item.answers, tuple(needed)))
+    return Puzzle(tuple(plants), tuple(queries), ordered=True, beside=beside) if queries else None
+
+
+_PAGES = 5000
+"""Characters of a text that questions are asked about together, at most."""
+
+
+def _read_together(w: Wordings, sources: Sequence[Source]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """({title: text}, what stands around it): paragraphs in the order of `sources`, or so many of a book's
+    around them as chance has it."""
+    if sources[0].title:
+        return {source.title: source.run[source.at] for source in sources}, ()
+    run = sources[0].run
+    first, last = min(source.at for source in sources), max(source.at for source in sources)
+    first, last = first - w.random.randint(0, 5), last + w.random.randint(1, 6)
+    first = max(0, first)
+    return {"": "\n\n".join(run[first:last])}, run[max(0, first - AROUND) : first] + run[last : last + AROUND]
+
+
+def _planted(title: str, text: str, quotes: Iterable[str]) -> Iterator[Plant]:
+    """`text` as one block, a plant for each of the `quotes` that it has, or for those that overlap."""
+    spans: list[tuple[int, int]] = []
+    found = ((text.find(quote), quote) for quote in dict.fromkeys(quotes))
+    for start, quote in sorted(pair for pair in found if pair[0] >= 0):
+        end = start + len(quote)
+        end += len(re.match(r"\S*", text[end:])[0])  # type: ignore[index]
+        if spans and start <= spans[-1][1] + 1:
+            start, end = spans[-1][0], max(end, spans.pop()[1])
+        spans.append((start, end))
+    at = 0
+    for number, (start, end) in enumerate(spans):
+        said, last = text[start:end], number == len(spans) - 1
+        missing = title if title and bare(title).lower() not in said.lower() else ""
+        yield Plant(said, "block", text[at:start], text[end:] if last else "\0", missing)
+        at = end + 1  # the piece that goes on behind a "\0" does so with a space
+
+
+def _leads_on(question: str, plants: Sequence[Plant]) -> bool:
+    """Whether each plant, in this order, has a word of what is known by then."""
+    known = question
+    for plant in plants:
+        if not telling(f"{plant.title}: {plant.text}", known):
+            return False
+        known = f"{known} {plant.title} {plant.text}"
+    return True
 
 
 MAKERS: dict[str, tuple[Callable[[Wordings, Corpus], Puzzle | None], float]] = {
@@ -329,5 +410,6 @@ MAKERS: dict[str, tuple[Callable[[Wordings, Corpus], Puzzle | None], float]] = {
     "in_place": (in_place, 3.0),
     "asked_by_people": (asked_by_people, 2.0),
     "multi_hop": (multi_hop, 2.0),
+    "written": (written, 3.0),
 }
 """Makers that need files, and how often each is used. One returns None when it found nothing."""
