@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Generator, Iterable
+from itertools import chain
 from typing import Literal
 
 import msgspec
 
 from memread import guard, prompts
 from memread.events import AnswerStarted, Event, MemoryUpdated, ReplyRejected, SegmentStarted, Stopping
+from memread.evidence.words import words
 from memread.profile import Profile
 from memread.protocols import Tokenizer
 from memread.types import (
@@ -141,8 +144,8 @@ def _read(
         reason = guard.fault(reply, proposed)
         if not reason and unchanged:
             proposed = rewritten(known, proposed, unchanged) or memory
-            if proposed != memory and tokenizer.count(proposed) > limit:
-                reason = "with it the memory would be over its limit"
+            if proposed != memory and not (proposed := within(proposed, question, limit, tokenizer)):
+                reason = "it is over the memory limit"
         if not reason:
             outcome = "unchanged" if proposed == memory else "updated"
             memory = proposed
@@ -175,6 +178,24 @@ def rewritten(known: str, reply: str, unchanged: str) -> str:
     new = [line for line in lines if line and line != unchanged]
     found = dict.fromkeys([*old, *new])
     return "\n".join(line for line in found if not any(_says(other, line) for other in found))
+
+
+def within(memory: str, question: str, limit: int, tokenizer: Tokenizer) -> str:
+    """`memory` without so many of its lines that it has at most `limit` tokens; "" if none would be left.
+
+    The line goes that has least in common with the question, the oldest of such. A word that they share
+    counts for the less the more lines have it. If nothing gave way, what was noted first would keep out all
+    that a long text says later.
+    """
+    lines = memory.split("\n")
+    asked = {word.stem for word in words(question) if word.counts}
+    shared = [asked.intersection(word.stem for word in words(line)) for line in lines]
+    while lines and tokenizer.count("\n".join(lines)) > limit:
+        often = Counter(chain.from_iterable(shared))
+        worth = [sum(1 / often[stem] for stem in stems) for stems in shared]
+        least = worth.index(min(worth))
+        del lines[least], shared[least]
+    return "\n".join(lines)
 
 
 def _says(longer: str, line: str) -> bool:

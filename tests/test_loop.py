@@ -9,7 +9,7 @@ import pytest
 
 from memread import events, profile
 from memread.engine.scripted import Words
-from memread.loop import Flow, Progress, flow, rewritten, unbox
+from memread.loop import Flow, Progress, flow, rewritten, unbox, within
 from memread.types import (
     Answer,
     ChatFrame,
@@ -154,19 +154,17 @@ def test_lines_below_the_word_for_the_old_memory_come_to_it() -> None:
     taught = msgspec.structs.replace(PROFILE, wording=wording, budget=budget)
     texts = [*TEXTS, "Call me Ishmael.", "The end."]
     segments = [segment(i, text) for i, text in enumerate(texts)]
-    much = "Same\ng h i"  # two tokens too many
-    said = ["Same\na b", "Same \n c\n\na b\nc\nSame", much, much, "Same\nd e", "a\nnew\nSame", "done"]
+    said = ["Same\na b", "Same \n c\n\na b\nc\nSame", "Same\ng h i", "Same\nd e", "a\nnew\nSame", "done"]
     replies = iter(said)
     _, requests, seen = run(flow("who?", segments, taught, FRAME, WORDS), lambda _: next(replies))
     updates = [e for e in seen if isinstance(e, events.MemoryUpdated)]
     assert [(e.memory, e.outcome) for e in updates] == [
         ("a b", "updated"),  # nothing was known
         ("a b\nc", "updated"),  # no line twice
-        ("a b\nc", "kept"),
-        ("a b\nc\nd e", "updated"),
+        ("c\ng h i", "updated"),  # the oldest gives way
+        ("g h i\nd e", "updated"),
         ("a\nnew", "updated"),  # written anew
     ]
-    assert "limit" in updates[2].reason and "limit" not in updates[3].reason
     assert len(requests) == len(said)
 
 
@@ -184,6 +182,37 @@ def test_lines_below_the_word_for_the_old_memory_come_to_it() -> None:
 def test_nothing_is_said_twice(known: str, reply: str, memory: str) -> None:
     assert rewritten(known, reply, "Same") == memory
     assert rewritten(known, reply, "") == reply
+
+
+@pytest.mark.parametrize(
+    ("memory", "limit", "left"),
+    [
+        ("Ahab spoke.\nThe whale swam.", 5, "Ahab spoke.\nThe whale swam."),
+        # What has nothing of the question goes first, then the older of two that have as much.
+        ("The whale swam.\nIt rained.\nA whale.", 5, "The whale swam.\nA whale."),
+        ("Two whales.\nThe whale swam.\nA whale.", 5, "The whale swam.\nA whale."),
+        # A word that one line alone has says more than one that all have.
+        ("Ahab had a leg.\nAhab met whales.\nA whale met Ahab.", 8, "Ahab had a leg.\nA whale met Ahab."),
+        ("The legs of ivory are his own, every one of them.", 5, ""),
+    ],
+)
+def test_what_has_least_to_do_with_the_question_gives_way(memory: str, limit: int, left: str) -> None:
+    class Spaced:
+        def count(self, text: str) -> int:
+            return len(text.split())
+
+    assert within(memory, "Of which whale was Ahab's leg made?", limit, Spaced()) == left
+
+
+def test_a_line_that_alone_is_too_long_is_refused() -> None:
+    wording = msgspec.structs.replace(PROFILE.wording, unchanged="Same")
+    budget = msgspec.structs.replace(PROFILE.budget, memory=4)
+    taught = msgspec.structs.replace(PROFILE, wording=wording, budget=budget)
+    long = "Same\none two three four five six"
+    replies = iter([long, long, "done"])
+    _, _, seen = run(flow("who?", [segment(0, "text")], taught, FRAME, WORDS), lambda _: next(replies))
+    (update,) = (e for e in seen if isinstance(e, events.MemoryUpdated))
+    assert update.outcome == "kept" and "limit" in update.reason
 
 
 def test_a_memory_of_quotations_is_asked_for() -> None:
