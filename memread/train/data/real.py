@@ -318,15 +318,9 @@ def multi_hop(w: Wordings, corpus: Corpus) -> Puzzle | None:
     gold = list(item.gold)
     if item.kind == "comparison":
         w.random.shuffle(gold)
-    plants: list[Plant] = []
-    known = item.question
-    for title, sentences, needed in gold:
-        pieces = _pieces(title, list(sentences), list(needed), []).plants
-        if not all(telling(f"{title}: {plant.text}", known) for plant in pieces):
-            return None
-        plants += pieces
-        known = " ".join([known, title, *(plant.text for plant in pieces)])
-    if sum(len(plant.text) for plant in plants) > 900:
+    steps = [(title, _pieces(title, [*sentences], [*needed], []).plants) for title, sentences, needed in gold]
+    plants = [plant for _, pieces in steps for plant in pieces]
+    if not _leads_on(item.question, steps) or sum(len(plant.text) for plant in plants) > 900:
         return None
     query = Query("multi-hop", item.question, (item.answer,), tuple(range(len(plants))))
     return Puzzle(tuple(plants), (query,), ordered=True, beside=item.others)
@@ -353,7 +347,7 @@ def written(w: Wordings, corpus: Corpus) -> Puzzle | None:
         needed = dict.fromkeys(i for quote in item.quotes for i, p in enumerate(plants) if quote in p.text)
         if not item.answers:
             queries.append(Query("not-in-text", item.question, ()))
-        elif len(texts) == 1 or _leads_on(item.question, [plants[i] for i in needed]):
+        elif len(texts) == 1 or _leads_on(item.question, ((plants[i].title, [plants[i]]) for i in needed)):
             kind = "real" if len(texts) == 1 else "multi-hop"
             queries.append(Query(kind, item.question, item.answers, tuple(needed)))
     return Puzzle(tuple(plants), tuple(queries), ordered=True, beside=beside) if queries else None
@@ -393,13 +387,13 @@ def _planted(title: str, text: str, quotes: Iterable[str]) -> Iterator[Plant]:
         at = end + 1  # the piece that goes on behind a "\0" does so with a space
 
 
-def _leads_on(question: str, plants: Sequence[Plant]) -> bool:
-    """Whether each plant, in this order, has a word of what is known by then."""
+def _leads_on(question: str, steps: Iterable[tuple[str, Sequence[Plant]]]) -> bool:
+    """Whether all plants of each step (title, plants) have a telling word of what is known by then."""
     known = question
-    for plant in plants:
-        if not telling(f"{plant.title}: {plant.text}", known):
+    for title, plants in steps:
+        if not all(telling(f"{title}: {plant.text}", known) for plant in plants):
             return False
-        known = f"{known} {plant.title} {plant.text}"
+        known = " ".join([known, title, *(plant.text for plant in plants)])
     return True
 
 
