@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Generator, Iterable
-from itertools import chain
 from typing import Literal
 
 import msgspec
 
 from memread import guard, prompts
 from memread.events import AnswerStarted, Event, MemoryUpdated, ReplyRejected, SegmentStarted, Stopping
-from memread.evidence.words import words
+from memread.memory import rewritten, with_nearest, within
 from memread.profile import Profile
 from memread.protocols import Tokenizer
 from memread.types import (
@@ -143,7 +141,10 @@ def _read(
         proposed = clean(reply.text)
         reason = guard.fault(reply, proposed)
         if not reason and unchanged:
-            proposed = rewritten(known, proposed, unchanged) or memory
+            proposed = rewritten(known, proposed, unchanged)
+            if profile.nearest and question != profile.wording.summary:
+                proposed = with_nearest(proposed, segment.text, question, profile.nearest)
+            proposed = proposed or memory
             if proposed != memory and not (proposed := within(proposed, question, limit, tokenizer)):
                 reason = "it is over the memory limit"
         if not reason:
@@ -162,47 +163,6 @@ def _read(
     now.counts += counts
     yield MemoryUpdated(info, memory, outcome, counts, reason)
     return True
-
-
-def rewritten(known: str, reply: str, unchanged: str) -> str:
-    """The memory that a reply gives; "" for none.
-
-    known: the old memory, "" before anything was noted. unchanged: the word for it (Wording.unchanged). Below
-    that stand lines that come to the memory. The word itself is never one of its lines, and nothing is said
-    twice: neither a line nor what stands in another line.
-    """
-    if not unchanged:
-        return reply
-    lines = [line.strip() for line in reply.split("\n")]
-    old = known.split("\n") if known and lines[0] == unchanged else []
-    new = [line for line in lines if line and line != unchanged]
-    found = dict.fromkeys([*old, *new])
-    return "\n".join(line for line in found if not any(_says(other, line) for other in found))
-
-
-def within(memory: str, question: str, limit: int, tokenizer: Tokenizer) -> str:
-    """`memory` without so many of its lines that it has at most `limit` tokens; "" if none would be left.
-
-    The line goes that has least in common with the question, the oldest of such. A word that they share
-    counts for the less the more lines have it. If nothing gave way, what was noted first would keep out all
-    that a long text says later.
-    """
-    lines = memory.split("\n")
-    asked = {word.stem for word in words(question) if word.counts}
-    shared = [asked.intersection(word.stem for word in words(line)) for line in lines]
-    while lines and tokenizer.count("\n".join(lines)) > limit:
-        often = Counter(chain.from_iterable(shared))
-        worth = [sum(1 / often[stem] for stem in stems) for stems in shared]
-        least = worth.index(min(worth))
-        del lines[least], shared[least]
-    return "\n".join(lines)
-
-
-def _says(longer: str, line: str) -> bool:
-    """Whether `line` stands in a longer one, as whole words."""
-    if line == longer or line not in longer:
-        return False
-    return re.search(rf"(?<!\w){re.escape(line)}(?!\w)", longer) is not None
 
 
 def _answer(

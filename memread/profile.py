@@ -22,7 +22,7 @@ PART = "Notes on part {part} of the text:"
 PART_FIELDS = frozenset({"part"})
 _LATER = {"part": PART, "unchanged": ""}
 """Keys of the wording that came later, and their defaults: readings recorded before can be gone on with. So
-it is with `verbatim`."""
+it is with `verbatim` and `nearest`."""
 UPDATE_FIELDS = frozenset({"prompt", "memory", "chunk"})
 ANSWER_FIELDS = frozenset({"prompt", "memory"})
 
@@ -99,6 +99,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verbatim: bool = False
     """The memory is made of quotations: an engine that draws its own tokens lets the model write nothing
     else (Request.verbatim)."""
+    nearest: int = 0
+    """So many sentences of a section come to the memory beside what the model notes: those that have most in
+    common with the question, by their words. For models that miss much, and say `wording.unchanged`."""
     fit: bool = False
     """The segment may be made smaller when the model's context is too small for it."""
     weights: Weights = Weights()
@@ -115,8 +118,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The identity of everything in the profile that can change a memory or an answer."""
         parts = msgspec.structs.replace(self, name="", description="", match=Match(), weights=Weights())
         data: dict[str, dict[str, object]] = msgspec.to_builtins(parts)
-        if not self.verbatim:
-            del data["verbatim"]
+        for key in ("verbatim", "nearest"):
+            if not getattr(self, key):
+                del data[key]
         for key, unset in _LATER.items():
             if data["wording"][key] == unset:
                 del data["wording"][key]
@@ -172,6 +176,8 @@ def _check(profile: Profile, wrong: Callable[..., ConfigError]) -> None:
     unchanged = profile.wording.unchanged
     if unchanged != unchanged.strip() or unchanged == profile.wording.initial_memory:
         raise wrong("must not be the initial memory, nor begin or end with space", "wording", "unchanged")
+    if profile.nearest < 0 or (profile.nearest and not unchanged):
+        raise wrong("must be ≥ 0, and 0 without wording.unchanged", "nearest")
     for field, least in (("segment", 16), ("memory", 8), ("answer", 8), ("query", 8)):
         if getattr(profile.budget, field) < least:
             raise wrong(f"must be at least {least}", "budget", field)

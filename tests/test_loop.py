@@ -9,7 +9,7 @@ import pytest
 
 from memread import events, profile
 from memread.engine.scripted import Words
-from memread.loop import Flow, Progress, flow, rewritten, unbox, within
+from memread.loop import Flow, Progress, flow, unbox
 from memread.types import (
     Answer,
     ChatFrame,
@@ -168,40 +168,25 @@ def test_lines_below_the_word_for_the_old_memory_come_to_it() -> None:
     assert len(requests) == len(said)
 
 
-@pytest.mark.parametrize(
-    ("known", "reply", "memory"),
-    [
-        ("a b", "Same\nc a b", "c a b"),  # the longer line says both
-        ("c a b", "Same\na b\nd", "c a b\nd"),
-        ("", "b\na b.\nb", "a b."),
-        ("12", "Same\n312", "12\n312"),  # whole words only
-        ("a b", "Same\na b", "a b"),
-        ("(x", "Same\ny (x z", "y (x z"),
-    ],
-)
-def test_nothing_is_said_twice(known: str, reply: str, memory: str) -> None:
-    assert rewritten(known, reply, "Same") == memory
-    assert rewritten(known, reply, "") == reply
+def test_sentences_like_the_question_come_to_the_memory_whatever_the_model_says() -> None:
+    wording = msgspec.structs.replace(PROFILE.wording, unchanged="Same")
+    taught = msgspec.structs.replace(PROFILE, wording=wording, nearest=2)
+    segments = [
+        segment(0, "It rained. The ship was named Rachel."),
+        segment(1, "The ship sank off Nantucket."),
+    ]
 
+    def memories(question: str) -> list[tuple[str, str]]:
+        replies = iter(["Same", "Same\nsank off Nantucket", "done"])
+        _, _, seen = run(flow(question, segments, taught, FRAME, WORDS), lambda _: next(replies))
+        return [(e.memory, e.outcome) for e in seen if isinstance(e, events.MemoryUpdated)]
 
-@pytest.mark.parametrize(
-    ("memory", "limit", "left"),
-    [
-        ("Ahab spoke.\nThe whale swam.", 5, "Ahab spoke.\nThe whale swam."),
-        # What has nothing of the question goes first, then the older of two that have as much.
-        ("The whale swam.\nIt rained.\nA whale.", 5, "The whale swam.\nA whale."),
-        ("Two whales.\nThe whale swam.\nA whale.", 5, "The whale swam.\nA whale."),
-        # A word that one line alone has says more than one that all have.
-        ("Ahab had a leg.\nAhab met whales.\nA whale met Ahab.", 8, "Ahab had a leg.\nA whale met Ahab."),
-        ("The legs of ivory are his own, every one of them.", 5, ""),
-    ],
-)
-def test_what_has_least_to_do_with_the_question_gives_way(memory: str, limit: int, left: str) -> None:
-    class Spaced:
-        def count(self, text: str) -> int:
-            return len(text.split())
-
-    assert within(memory, "Of which whale was Ahab's leg made?", limit, Spaced()) == left
+    assert memories("How was the ship named that sank?") == [
+        ("The ship was named Rachel.", "updated"),
+        ("The ship was named Rachel.\nThe ship sank off Nantucket.", "updated"),
+    ]
+    # A request for a summary is like no sentence.
+    assert memories(taught.wording.summary)[0] == ("No previous memory", "unchanged")
 
 
 def test_a_line_that_alone_is_too_long_is_refused() -> None:

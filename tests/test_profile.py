@@ -209,6 +209,12 @@ def test_weights_are_told_as_they_are_known(found: Profile) -> None:
 DOCS = Path(__file__).parents[1] / "docs"
 
 
+@pytest.mark.parametrize("line", ["nearest = -1", "nearest = 2"])
+def test_sentences_come_only_to_a_memory_that_is_added_to(line: str) -> None:
+    with pytest.raises(ConfigError, match="nearest: must be"):
+        profile.loads(f'name = "x"\n{line}', "my.toml")
+
+
 def test_the_example_in_the_documentation() -> None:
     text = (DOCS / "profiles.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)

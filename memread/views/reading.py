@@ -21,7 +21,7 @@ from memread.events import (
     SegmentStarted,
     Stopping,
 )
-from memread.loop import rewritten
+from memread.memory import rewritten
 from memread.types import Answer, DocumentInfo, SegmentInfo, Skipped, Span
 from memread.views.base import assert_never
 

@@ -11,7 +11,8 @@ import pytest
 
 from memread import profile
 from memread.errors import ModelUnloadable
-from memread.loop import flow, rewritten
+from memread.loop import flow
+from memread.memory import rewritten
 from memread.train.data.compose import Maker, Settings
 from memread.train.episode import Episode
 from memread.train.lessons import Choice, Teacher, said_briefly
