@@ -13,7 +13,7 @@ from memread.protocols import Tokenizer
 
 _LONGEST = 400
 """Characters of a sentence that come to a memory, at most."""
-_SHARE = 0.3
+_SHARE = 0.6
 """Of what the best line has in common with the question: lines with less give way (docs/TRAINING.md)."""
 
 
