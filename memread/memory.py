@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from memread.evidence.statements import sentences
-from memread.evidence.words import words
+from memread.evidence.words import stems, words
 from memread.protocols import Tokenizer
 
 _LONGEST = 400
@@ -39,17 +39,18 @@ def with_nearest(memory: str, section: str, question: str, count: int) -> str:
     text. Of a long one that is what stands from the first such word on. Lines that have far less in common
     with the question than the best one give way: a small model is misled by them.
     """
-    asked = _stems(question)
+    asked = stems(question)
     lines = memory.split("\n") if memory else []
     found = [sentence for line in section.splitlines() for sentence in sentences(line)]
-    shared = [asked & _stems(sentence) for sentence in found]
-    worth = _worth(shared, [asked & _stems(line) for line in lines])
+    shared = [asked & stems(sentence) for sentence in found]
+    worth = _worth(shared, [asked & stems(line) for line in lines])
     least = min(2, len(asked))
-    fit = [place for place, stems in enumerate(shared) if len(stems) >= least > 0]
+    fit = [place for place, common in enumerate(shared) if len(common) >= least > 0]
     chosen = sorted(sorted(fit, key=lambda place: -worth[place])[:count])
     lines = _once([*lines, *(_beginning(found[place], asked) for place in chosen)])
-    worth = _worth([asked & _stems(line) for line in lines])
-    return "\n".join(line for line, each in zip(lines, worth, strict=True) if each >= _SHARE * max(worth))
+    worth = _worth([asked & stems(line) for line in lines])
+    least_worth = _SHARE * max(worth, default=0.0)
+    return "\n".join(line for line, each in zip(lines, worth, strict=True) if each >= least_worth)
 
 
 def within(memory: str, question: str, limit: int, tokenizer: Tokenizer) -> str:
@@ -59,8 +60,10 @@ def within(memory: str, question: str, limit: int, tokenizer: Tokenizer) -> str:
     counts for the less the more lines have it. If nothing gave way, what was noted first would keep out all
     that a long text says later.
     """
-    lines, asked = memory.split("\n"), _stems(question)
-    shared = [asked & _stems(line) for line in lines]
+    if tokenizer.count(memory) <= limit:
+        return memory
+    lines, asked = memory.split("\n"), stems(question)
+    shared = [asked & stems(line) for line in lines]
     while lines and tokenizer.count("\n".join(lines)) > limit:
         worth = _worth(shared)
         least = worth.index(min(worth))
@@ -68,17 +71,13 @@ def within(memory: str, question: str, limit: int, tokenizer: Tokenizer) -> str:
     return "\n".join(lines)
 
 
-def _stems(text: str) -> set[str]:
-    return {word.stem for word in words(text) if word.counts}
-
-
-def _worth(shared: Sequence[set[str]], others: Iterable[set[str]] = ()) -> list[float]:
+def _worth(shared: Sequence[frozenset[str]], others: Iterable[frozenset[str]] = ()) -> list[float]:
     """What each of `shared` says: a word counts for the less the more of them, and of `others`, have it."""
     often = Counter(chain.from_iterable([*shared, *others]))
-    return [sum(1 / often[stem] for stem in stems) for stems in shared]
+    return [sum(1 / often[stem] for stem in common) for common in shared]
 
 
-def _beginning(sentence: str, asked: set[str]) -> str:
+def _beginning(sentence: str, asked: frozenset[str]) -> str:
     if len(sentence) <= _LONGEST:
         return sentence
     first = next(word.start for word in words(sentence) if word.stem in asked)

@@ -20,9 +20,9 @@ from memread.types import Budget, Sampling
 
 PART = "Notes on part {part} of the text:"
 PART_FIELDS = frozenset({"part"})
-_LATER = {"part": PART, "unchanged": ""}
-"""Keys of the wording that came later, and their defaults: readings recorded before can be gone on with. So
-it is with `verbatim` and `nearest`."""
+_LATER: Mapping[str, object] = {"verbatim": False, "nearest": 0}
+_LATER_WORDING: Mapping[str, object] = {"part": PART, "unchanged": ""}
+"""Keys that came later, and their defaults: readings recorded before can be gone on with."""
 UPDATE_FIELDS = frozenset({"prompt", "memory", "chunk"})
 ANSWER_FIELDS = frozenset({"prompt", "memory"})
 
@@ -117,13 +117,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def digest(self) -> str:
         """The identity of everything in the profile that can change a memory or an answer."""
         parts = msgspec.structs.replace(self, name="", description="", match=Match(), weights=Weights())
-        data: dict[str, dict[str, object]] = msgspec.to_builtins(parts)
-        for key in ("verbatim", "nearest"):
-            if not getattr(self, key):
-                del data[key]
-        for key, unset in _LATER.items():
-            if data["wording"][key] == unset:
-                del data["wording"][key]
+        data = msgspec.to_builtins(parts)
+        for table, later in ((data, _LATER), (data["wording"], _LATER_WORDING)):
+            for key, unset in later.items():
+                if table[key] == unset:
+                    del table[key]
         return "sha256:" + hashlib.sha256(msgspec.json.encode(data)).hexdigest()
 
     def matches(self, metadata: Mapping[str, object]) -> bool:

@@ -50,18 +50,25 @@ def questions(name: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-@pytest.mark.parametrize(("name", "least"), [("alice", 15), ("moby-dick", 30), ("pages", 150)])
+@pytest.mark.parametrize(("name", "least"), [("alice", 15), ("moby-dick", 30)])
 def test_every_answer_stands_in_the_sentence_it_rests_on(name: str, least: int) -> None:
     found = questions(name)
     assert len({str(one["question"]) for one in found}) == len(found) >= least
     for one in found:
         answers = one["answers"]
+        assert isinstance(answers, list) and answers
+        assert all(str(answer).lower() in str(one["sentence"]).lower() for answer in answers), one
+
+
+def test_the_first_answer_of_a_page_stands_in_its_sentence() -> None:
+    found = questions("pages")
+    assert len({str(one["question"]) for one in found}) == len(found) >= 150
+    for one in found:
+        answers = one["answers"]
         assert isinstance(answers, list)
-        if not answers:
-            assert "sentence" not in one and str(one["dataset"]).endswith("-unsaid")
-            continue
+        assert str(one["dataset"]).endswith("-unsaid") == (not answers) == ("sentence" not in one)
         # Others, if any, are ways to say it.
-        assert str(answers[0]).lower() in str(one["sentence"]).lower(), one
+        assert not answers or str(answers[0]).lower() in str(one["sentence"]).lower(), one
 
 
 def test_every_sentence_stands_in_alice() -> None:
@@ -84,10 +91,10 @@ def test_every_sentence_stands_in_its_page() -> None:
 
 
 def test_no_page_was_trained_on() -> None:
-    written = Path("memread/train/data/written.jsonl")
-    trained = (EXAMPLES.parent / written).read_text("utf-8")
-    for path in (EXAMPLES / "pages").glob("paragraphs-*.txt"):
-        for line in path.read_text("utf-8").split("\n"):
-            assert len(line) < 40 or line[:200] not in trained
-    asked = [str(one["question"]) for one in questions("pages")]
-    assert not any(json.dumps(question, ensure_ascii=False) in trained for question in asked)
+    path = EXAMPLES.parent / "memread" / "train" / "data" / "written.jsonl"
+    trained = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    pages = [" ".join(page.read_text("utf-8").split()) for page in (EXAMPLES / "pages").iterdir()]
+    quotes = {quote for each in trained for quote in each["quotes"]}
+    assert len(quotes) > 1000 and not [quote for quote in quotes for page in pages if quote in page]
+    asked = {str(one["question"]) for one in questions("pages")}
+    assert not asked.intersection(each["question"] for each in trained)

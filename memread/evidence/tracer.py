@@ -8,7 +8,7 @@ import msgspec
 
 from memread.evidence.align import Match, Text
 from memread.evidence.statements import statements
-from memread.evidence.words import words
+from memread.evidence.words import stems
 from memread.types import Claim, Evidence, Segment
 
 MOST = 512
@@ -80,17 +80,17 @@ class Tracer:
 
         question: of several passages that say the same, those are taken whose statement is about it.
         """
-        pool = [(claim, Text(claim.quote), _stems(claim.statement)) for claim in self.claims if claim.quote]
-        asked = _stems(question)
+        pool = [(claim, Text(claim.quote), stems(claim.statement)) for claim in self.claims if claim.quote]
+        asked = stems(question)
         found: list[Claim] = []
         if self._unsaid and _plain(answer) == self._unsaid:
             return Evidence((), self.claims)
         for statement in statements(answer)[:MOST]:
-            wanted = _stems(statement)
+            wanted = stems(statement)
             best: tuple[tuple[bool, float, float], Claim] | None = None
-            for claim, text, stems in pool:
+            for claim, text, theirs in pool:
                 if match := text.find(statement):
-                    rank = (match.verified, match.score, _likeness(wanted | asked, stems))
+                    rank = (match.verified, match.score, _likeness(wanted | asked, theirs))
                     if best is None or rank > best[0]:
                         part = msgspec.structs.replace(claim, quote=claim.quote[match.start : match.end])
                         best = rank, _under(part, statement, match)
@@ -113,8 +113,8 @@ def _fresh(statement: str, segment: Segment, text: Text) -> Claim:
 
 def _earlier(statement: str, claims: Iterable[Claim]) -> Claim | None:
     """The claim of a statement that words anew what stood in the memory before."""
-    stems = _stems(statement)
-    alike = [(_likeness(stems, _stems(claim.statement)), claim) for claim in claims]
+    ours = stems(statement)
+    alike = [(_likeness(ours, stems(claim.statement)), claim) for claim in claims]
     alike = sorted((a for a in alike if a[0] >= _ALIKE), key=lambda a: a[0], reverse=True)[:_EARLIER]
     best: Claim | None = None
     for _, claim in alike:
@@ -146,10 +146,6 @@ def _plain(answer: str) -> str:
 
 def _key(statement: str) -> str:
     return " ".join(statement.split())
-
-
-def _stems(text: str) -> frozenset[str]:
-    return frozenset(word.stem for word in words(text) if word.counts)
 
 
 def _likeness(ours: frozenset[str], theirs: frozenset[str]) -> float:

@@ -99,6 +99,11 @@ def words(text: str) -> list[Word]:
     return found
 
 
+def stems(text: str) -> frozenset[str]:
+    """Of the words of `text` that carry meaning."""
+    return frozenset(word.stem for word in words(text) if word.counts)
+
+
 def _key(raw: str) -> str:
     if raw.isascii() and raw.isalpha():
         return raw.lower()

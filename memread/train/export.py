@@ -19,6 +19,7 @@ from memread.train.weights import (
     from_gguf_rows,
     gguf_names,
     heads,
+    is_rotated,
     metadata,
     read_lora,
     to_gguf_rows,
@@ -68,7 +69,7 @@ def read(base: Path, path: Path) -> tuple[dict[str, Any], Lora]:
         state: dict[str, Any] = {}
         for tensor, module in gguf_names(int(metadata(reader, "llama.block_count"))):
             a, b = arrays[f"{tensor}.lora_a"], arrays[f"{tensor}.lora_b"]
-            if _is_rotated(tensor):
+            if is_rotated(tensor):
                 b = from_gguf_rows(b, heads(reader, key=".attn_k." in tensor))
             state[f"{module}.lora_A"] = torch.from_numpy(a.copy()).float()
             state[f"{module}.lora_B"] = torch.from_numpy(b.copy()).float()
@@ -99,15 +100,10 @@ def _pairs(reader: Any, state: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     found = {}
     for tensor, module in gguf_names(int(metadata(reader, "llama.block_count"))):
         a, b = state[f"{module}.lora_A"].float().numpy(), state[f"{module}.lora_B"].float().numpy()
-        if _is_rotated(tensor):
+        if is_rotated(tensor):
             b = to_gguf_rows(b, heads(reader, key=".attn_k." in tensor))
         found[tensor] = (a, b)
     return found
-
-
-def _is_rotated(tensor: str) -> bool:
-    """Whether a GGUF's tensor has its rows in llama.cpp's rotary order."""
-    return ".attn_q." in tensor or ".attn_k." in tensor
 
 
 def _finished(temporary: Path, path: Path) -> Path:

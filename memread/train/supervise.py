@@ -62,7 +62,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The share of rows whose gradients also flow through what their conversations share. The others are
     cheaper, and their gradient is another (docs/TRAINING.md)."""
     autocast: bool = False
-    """Matrix products in bfloat16: two to three times as fast where the processor has them."""
+    """Matrix products in bfloat16, for processors that have them (docs/TRAINING.md)."""
     clip_gradient: float = 1.0
     """The gradient's norm, at most."""
     checkpoint_every: int = 20

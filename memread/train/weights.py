@@ -58,6 +58,11 @@ def gguf_names(layers: int) -> Iterator[tuple[str, str]]:
             yield f"blk.{layer}.{ours}.weight", f"model.layers.{layer}.{theirs}"
 
 
+def is_rotated(tensor: str) -> bool:
+    """Whether a GGUF's tensor has its rows in llama.cpp's rotary order."""
+    return ".attn_q." in tensor or ".attn_k." in tensor
+
+
 def to_gguf_rows(weight: Any, heads: int) -> Any:
     """Rows of a query or key matrix [outputs, …] in llama.cpp's rotary order, from transformers'."""
     rows = weight.shape[0]
@@ -95,7 +100,7 @@ def load(path: Path, dtype: Any = None) -> Any:
         if tensor.name == "rope_freqs.weight":
             raise ModelUnloadable(f"{path.name}: scaled rotary frequencies cannot be trained here")
         array = dequantize(tensor.data, tensor.tensor_type)
-        if ".attn_q." in tensor.name or ".attn_k." in tensor.name:
+        if is_rotated(tensor.name):
             array = from_gguf_rows(array, heads(reader, key=".attn_k." in tensor.name))
         state[torch_name(tensor.name)] = torch.from_numpy(array.copy()).to(dtype or torch.float32)
     tied = "lm_head.weight" not in state

@@ -17,7 +17,7 @@ import json
 import random
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ EVALUATED = ("moby-dick", "alice", "page-blanche", "regime-anticancer")
 """Books that are never trained on, or that are not English prose: parts of their names."""
 _RUN = 30
 """Paragraphs of a book that stay together in a split."""
-AROUND = 6
+_AROUND = 6
 """Paragraphs before one, and behind it, that are about the same."""
 
 
@@ -150,10 +150,14 @@ class Corpus:
             run = random.choice(self.books)
             block = random.choice(run)
             at = run.index(block)
-            around = run[max(0, at - AROUND) : at] + run[at + 1 : at + 1 + AROUND]
-            return "", split_sentences(block), tuple(around)
+            return "", split_sentences(block), around(run, at, at + 1)
         paragraph = random.choice(self.paragraphs)
         return paragraph.title, split_sentences(paragraph.text), ()
+
+
+def around(texts: Sequence[str], first: int, last: int) -> tuple[str, ...]:
+    """What stands before and behind texts[first:last]."""
+    return (*texts[max(0, first - _AROUND) : first], *texts[last : last + _AROUND])
 
 
 def bare(title: str) -> str:

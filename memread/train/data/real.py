@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from memread.train.data.corpus import AROUND, Corpus, Source, bare, split_sentences
+from memread.train.data.corpus import Corpus, Source, around, bare, split_sentences
 from memread.train.data.frames import fill, sentence
 from memread.train.data.puzzles import Plant, Puzzle, Query, Wordings
 from memread.train.data.quotes import COMMON, telling
@@ -115,18 +115,23 @@ def _block(title: str, sentences: list[str], number: int) -> Plant:
         "block",
         " ".join(before) + " " * bool(before),
         " " * bool(after) + " ".join(after),
-        title if bare(title).lower() not in text.lower() else "",
+        _untold(title, text),
     )
+
+
+def _untold(title: str, text: str) -> str:
+    """`title` where `text` does not say it, else ""."""
+    return title if bare(title).lower() not in text.lower() else ""
 
 
 def _sentence(w: Wordings, corpus: Corpus) -> tuple[str, list[str], int, tuple[str, ...]] | None:
     """A paragraph, the number of one of its sentences that is neither too short nor too long, and what stands
     around the paragraph."""
     for _ in range(50):
-        title, sentences, around = corpus.sentences(w.random)
+        title, sentences, beside = corpus.sentences(w.random)
         fit = [i for i, text in enumerate(sentences) if _LEAST <= len(text) <= _MOST]
         if fit and len(" ".join(sentences)) < 3000:
-            return title, sentences, w.random.choice(fit), around
+            return title, sentences, w.random.choice(fit), beside
     return None
 
 
@@ -134,7 +139,7 @@ def cloze(w: Wordings, corpus: Corpus) -> Puzzle | None:
     """A sentence with a number, a name or a long word left out."""
     if (found := _sentence(w, corpus)) is None:
         return None
-    title, sentences, number, around = found
+    title, sentences, number, beside = found
     text = sentences[number]
     words = [m for m in re.finditer(r"[A-Za-z0-9][\w’'-]*", text) if m.start() and text.count(m[0]) == 1]
     good = [m for m in words if m[0][0].isdigit() or m[0][0].isupper() or len(m[0]) > 6]
@@ -147,7 +152,7 @@ def cloze(w: Wordings, corpus: Corpus) -> Puzzle | None:
     shown = text[start : gap.start()] + "____" + text[gap.end() : end]
     question = fill(w.random.choice(deal(CLOZE, w.words.split)), S=shown)
     return Puzzle(
-        (_block(title, sentences, number),), (Query("cloze", question, (gap[0],), (0,)),), beside=around
+        (_block(title, sentences, number),), (Query("cloze", question, (gap[0],), (0,)),), beside=beside
     )
 
 
@@ -155,7 +160,7 @@ def about(w: Wordings, corpus: Corpus) -> Puzzle | None:
     """A sentence, asked for by two or three of its rarer words."""
     if (found := _sentence(w, corpus)) is None:
         return None
-    title, sentences, number, around = found
+    title, sentences, number, beside = found
     text = sentences[number]
     rare = [word for word in re.findall(r"[A-Za-z][\w’'-]{3,}", text) if word.lower() not in COMMON]
     if len(rare) < 4 or len(text) > 200:
@@ -164,7 +169,7 @@ def about(w: Wordings, corpus: Corpus) -> Puzzle | None:
     keys = ", ".join(dict.fromkeys(rare[at : at + w.random.randint(2, 3)]))
     question = fill(w.random.choice(deal(ABOUT, w.words.split)), K=keys)
     return Puzzle(
-        (_block(title, sentences, number),), (Query("about", question, (text,), (0,)),), beside=around
+        (_block(title, sentences, number),), (Query("about", question, (text,), (0,)),), beside=beside
     )
 
 
@@ -193,7 +198,7 @@ def in_place(w: Wordings, corpus: Corpus) -> Puzzle | None:
     for _ in range(40):
         if (found := _sentence(w, corpus)) is None:
             return None
-        title, sentences, number, around = found
+        title, sentences, number, beside = found
         text = sentences[number]
         if w.random.random() < 0.25:
             asked = _asked_for_subject(w, text)
@@ -201,7 +206,7 @@ def in_place(w: Wordings, corpus: Corpus) -> Puzzle | None:
             asked = _asked_in_place(w, text, bare(title), *w.random.choice(rules))
         if asked is not None and len(telling(text, asked[0])) >= 2:
             query = Query("real", asked[0], (asked[1],), (0,))
-            return Puzzle((_block(title, sentences, number),), (query,), beside=around)
+            return Puzzle((_block(title, sentences, number),), (query,), beside=beside)
     return None
 
 
@@ -271,11 +276,12 @@ def asked_by_people(w: Wordings, corpus: Corpus) -> Puzzle | None:
     if not queries:
         return None
     # One block in pieces: every needed sentence is a plant that goes on where the one before ended.
-    contexts = [asked.context for asked in corpus.asked if asked.title == here[0].title]
-    contexts = list(dict.fromkeys(contexts))
+    title = here[0].title
+    contexts = list(dict.fromkeys(asked.context for asked in corpus.asked if asked.title == title))
     at = contexts.index(context)
-    beside = contexts[max(0, at - AROUND) : at] + contexts[at + 1 : at + 1 + AROUND]
-    return msgspec.structs.replace(_pieces("", sentences, needed, queries), beside=tuple(beside))
+    return msgspec.structs.replace(
+        _pieces("", sentences, needed, queries), beside=around(contexts, at, at + 1)
+    )
 
 
 def _pieces(title: str, sentences: list[str], needed: list[int], queries: list[Query]) -> Puzzle:
@@ -336,8 +342,8 @@ def written(w: Wordings, corpus: Corpus) -> Puzzle | None:
     joined = "\n".join(texts.values())
     if len(joined) > _PAGES:
         return None
-    others = [item for item in corpus.written if all(quote in joined for quote in item.quotes)]
-    others = [item for item in others if item is not chosen]
+    asked = [item for item in corpus.written if all(quote in joined for quote in item.quotes)]
+    others = [item for item in asked if item is not chosen]
     items = [chosen, *w.random.sample(others, min(len(others), w.random.randint(0, 3)))]
     plants: list[Plant] = []
     for title, text in texts.items():
@@ -364,9 +370,8 @@ def _read_together(w: Wordings, sources: Sequence[Source]) -> tuple[dict[str, st
         return {source.title: source.run[source.at] for source in sources}, ()
     run = sources[0].run
     first, last = min(source.at for source in sources), max(source.at for source in sources)
-    first, last = first - w.random.randint(0, 5), last + w.random.randint(1, 6)
-    first = max(0, first)
-    return {"": "\n\n".join(run[first:last])}, run[max(0, first - AROUND) : first] + run[last : last + AROUND]
+    first, last = max(0, first - w.random.randint(0, 5)), last + w.random.randint(1, 6)
+    return {"": "\n\n".join(run[first:last])}, around(run, first, last)
 
 
 def _planted(title: str, text: str, quotes: Iterable[str]) -> Iterator[Plant]:
@@ -382,8 +387,7 @@ def _planted(title: str, text: str, quotes: Iterable[str]) -> Iterator[Plant]:
     at = 0
     for number, (start, end) in enumerate(spans):
         said, last = text[start:end], number == len(spans) - 1
-        missing = title if title and bare(title).lower() not in said.lower() else ""
-        yield Plant(said, "block", text[at:start], text[end:] if last else "\0", missing)
+        yield Plant(said, "block", text[at:start], text[end:] if last else "\0", _untold(title, said))
         at = end + 1  # the piece that goes on behind a "\0" does so with a space
 
 
