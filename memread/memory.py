@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise, zip_longest
 
 from memread.evidence.statements import sentences
 from memread.evidence.words import stems, words
@@ -15,6 +15,15 @@ _LONGEST = 400
 """Characters of a sentence that come to a memory, at most."""
 _SHARE = 0.6
 """Of what the best line has in common with the question: lines with less give way (docs/TRAINING.md)."""
+_ONWARD = 2
+"""Lines that only go on from names of others, at most."""
+_ABOUT = 50
+"""Characters of a sentence that show what it is about."""
+_TITLE = 80
+"""Characters of a line that may be the title of what stands below it, at most."""
+_ENDS = '.!?…:;,"”’)'
+"""No title ends with one of these."""
+_BLANK = re.compile(r"\n\s*\n")
 
 
 def rewritten(known: str, reply: str, unchanged: str) -> str:
@@ -33,24 +42,27 @@ def rewritten(known: str, reply: str, unchanged: str) -> str:
 
 
 def with_nearest(memory: str, section: str, question: str, count: int) -> str:
-    """`memory` and up to `count` sentences of `section`: those that have most in common with the question.
+    """`memory` and sentences of `section`: up to `count` that have most in common with the question, and up
+    to two that go on from names which those say and the question does not.
 
-    They share two words that carry meaning with it (one, if it has no more), and come in the order of the
-    text. Of a long one that is what stands from the first such word on. Lines that have far less in common
-    with the question than the best one give way: a small model is misled by them.
+    The first share two words that carry meaning with it (one, if it has no more). Of a long one that is what
+    stands from the first such word on. Lines that have far less in common with the question than the best one
+    give way, unless they are the best about one of its names: a small model is misled by them.
     """
     asked = stems(question)
     lines = memory.split("\n") if memory else []
-    found = [sentence for line in section.splitlines() for sentence in sentences(line)]
-    shared = [asked & stems(sentence) for sentence in found]
+    told = [*_told(section, asked)]
+    shared = [asked & stems(text) for text in told]
     worth = _worth(shared, [asked & stems(line) for line in lines])
     least = min(2, len(asked))
     fit = [place for place, common in enumerate(shared) if len(common) >= least > 0]
     chosen = sorted(sorted(fit, key=lambda place: -worth[place])[:count])
-    lines = _once([*lines, *(_beginning(found[place], asked) for place in chosen)])
-    worth = _worth([asked & stems(line) for line in lines])
-    least_worth = _SHARE * max(worth, default=0.0)
-    return "\n".join(line for line, each in zip(lines, worth, strict=True) if each >= least_worth)
+    lines = _once([*lines, *(_beginning(told[place], asked) for place in chosen)])
+    near = _near(lines, question)
+    others = [line for line in lines if line not in near]
+    others += [text for place, text in enumerate(told) if place not in chosen]
+    onward = _onward(near, others, asked)
+    return "\n".join(line for line in _once([*lines, *onward]) if line in near or line in onward)
 
 
 def within(memory: str, question: str, limit: int, tokenizer: Tokenizer) -> str:
@@ -75,6 +87,66 @@ def _worth(shared: Sequence[frozenset[str]], others: Iterable[frozenset[str]] = 
     """What each of `shared` says: a word counts for the less the more of them, and of `others`, have it."""
     often = Counter(chain.from_iterable([*shared, *others]))
     return [sum(1 / often[stem] for stem in common) for common in shared]
+
+
+def _near(lines: Sequence[str], question: str) -> list[str]:
+    """Those of `lines` that have about as much in common with the question as the best, or most of all about
+    one of its names."""
+    asked, names = stems(question), _names(question)
+    shared = [asked & stems(line) for line in lines]
+    worth = _worth(shared)
+    least = _SHARE * max(worth, default=0.0)
+    kept: set[int] = set()
+    named: set[str] = set()
+    for place in sorted(range(len(lines)), key=lambda place: -worth[place]):
+        if worth[place] >= least or shared[place] & names - named:
+            kept.add(place)
+            named |= shared[place] & names
+    return [lines[place] for place in sorted(kept)]
+
+
+def _onward(near: Iterable[str], others: Iterable[str], asked: frozenset[str]) -> list[str]:
+    """Up to two of `others`: those that say most of the names in `near` that the question does not have."""
+    known = frozenset(chain.from_iterable(_names(line) for line in near)) - asked
+
+    def worth(line: str) -> float:
+        # What a sentence begins with is what it is about.
+        about = _names(f". {line[:_ABOUT]}") & known
+        return len(_names(line) & known) + len(about) + 0.5 * len(stems(line) & asked)
+
+    found = [line for line in dict.fromkeys(others) if _names(line) & known]
+    best = sorted(found, key=worth, reverse=True)[:_ONWARD]
+    return [_beginning(line, asked | known) for line in found if line in best]
+
+
+def _names(text: str) -> frozenset[str]:
+    """What is written like a name or is a number, but for the first word."""
+    return frozenset(word.stem for word in words(text)[1:] if word.counts and word.name)
+
+
+def _told(section: str, asked: frozenset[str]) -> Iterator[str]:
+    """The sentences of `section`. Of a paragraph with its title above it the first one comes with that, and
+    so does each that has a word of the question."""
+    for block in _BLANK.split(section):
+        lines = _unwrapped([line.strip() for line in block.splitlines() if line.strip()])
+        title, first = "", True
+        for line, following in zip_longest(lines, lines[1:], fillvalue=""):
+            if len(line) <= _TITLE and line[-1] not in _ENDS and len(following) > 2 * len(line):
+                title, first = line, True
+                continue
+            for sentence in sentences(line):
+                own = stems(sentence)
+                tells = title and not stems(title) <= own and (first or asked & own)
+                yield f"{title}: {sentence}" if tells else sentence
+                first = False
+
+
+def _unwrapped(lines: list[str]) -> list[str]:
+    """One line where `lines` were cut to a width: each is as long as it can be, and one begins in small
+    letters."""
+    width = max(map(len, lines), default=0)
+    full = all(len(line) + 1 + len(after.split()[0]) > width for line, after in pairwise(lines))
+    return [" ".join(lines)] if full and any(line[0].islower() for line in lines[1:]) else lines
 
 
 def _beginning(sentence: str, asked: frozenset[str]) -> str:

@@ -52,7 +52,8 @@ def test_sentences_that_are_like_the_question_come_to_the_memory() -> None:
     jaw = "Mr. Stubb smoked a pipe, and said that the leg was made of a whale's jaw."
     leg = "Ahab had a leg of ivory."
     swam = "The whale swam away from Ahab, and nobody saw it again."
-    assert with_nearest("", SECTION, ASKED, 1) == with_nearest("", SECTION, ASKED, 3) == jaw
+    asked = "Of which whale's jaw was the leg made?"
+    assert with_nearest("", SECTION, asked, 1) == with_nearest("", SECTION, asked, 3) == jaw
     # Three that share two words each; "Ahab walked." shares one.
     asked = "Which whale took Ahab's leg?"
     assert with_nearest("", SECTION, asked, 5) == f"{leg}\n{jaw}\n{swam}"
@@ -60,10 +61,59 @@ def test_sentences_that_are_like_the_question_come_to_the_memory() -> None:
     # What is there stays, and nothing is said twice.
     assert with_nearest(f"leg of ivory\n{swam}", SECTION, asked, 5) == f"{swam}\n{leg}\n{jaw}"
     # What has far less to do with the question than the best gives way, also what the model noted.
-    assert with_nearest("Known.\nA whale.", SECTION, ASKED, 1) == jaw
-    assert with_nearest("Known.", "Nothing of it here.", ASKED, 3) == "Known."
+    assert with_nearest("Known.\nA whale.", SECTION, "Of which jaw was the leg made?", 1) == jaw
+    assert with_nearest("Known.", "Nothing of it here.", asked, 3) == "Known."
     assert with_nearest("", SECTION, "Who is it?", 3) == ""  # no word that carries meaning
     assert with_nearest("", SECTION, "Stubb?", 3) == jaw  # one word is all there is
+
+
+def test_each_name_of_the_question_keeps_its_best_line() -> None:
+    section = "Mr. Stubb was born at Cape Cod, the second mate. Flask was born on land."
+    both = "Mr. Stubb was born at Cape Cod, the second mate.\nFlask was born on land."
+    assert (
+        with_nearest("", section, "Was Stubb, the second mate of Cape Cod, or was Flask born on land?", 3)
+        == both
+    )
+    assert "Flask" not in with_nearest("", section, "Where was the second mate Stubb of Cape Cod born?", 3)
+
+
+def test_what_goes_on_from_a_name_comes_too() -> None:
+    film = "The Whale is a film that was directed by Nora Quint."
+    who = "Among the painters of Hull was Nora Quint, a Dane."
+    asked = "Of which nation is the director of the film The Whale?"
+    memory = with_nearest("", f"{film}\nIt rained in Hull.", asked, 3)
+    assert memory == film
+    assert with_nearest(memory, f"It rained on Nora.\nIt snowed.\n{who}\nNobody knew Quint.", asked, 3) == (
+        f"{film}\nIt rained on Nora.\n{who}"  # two at most, with most of the names
+    )
+    # What was met before it was known to matter is not there, and what nothing leads to any more gives way.
+    assert with_nearest("", f"{who}\n{film}", asked, 3) == f"{film}\n{who}"
+    assert with_nearest(
+        f"{film}\n{who}", "A better film, The Whale, has a director of this nation.", asked, 3
+    ) == ("A better film, The Whale, has a director of this nation.")
+
+
+def test_a_title_comes_with_what_stands_below_it() -> None:
+    text = "Document 4:\nNora Quint\nShe was a painter of Hull, and born in 1851. She died there. "
+    text += "She had a whale."
+    assert with_nearest("", text, "When was Nora Quint born?", 3) == (
+        "Nora Quint: She was a painter of Hull, and born in 1851."
+    )
+    assert with_nearest("", text, "Had Nora Quint a whale?", 1) == "Nora Quint: She had a whale."
+    # A line of a log is no title of the next one, and no verse of what goes on.
+    log = "Nora Quint went away\nShe was a painter of Hull"
+    assert with_nearest("", log, "Was Nora Quint a painter of Hull?", 3) == log
+
+
+def test_lines_cut_to_a_width_are_one_paragraph() -> None:
+    wrapped = (
+        "Then the captain of the ship said that\nhe had seen the white whale, which had\nbitten off his leg."
+    )
+    assert with_nearest("", wrapped, "What had the whale bitten off?", 3) == (
+        "Then the captain of the ship said that he had seen the white whale, which had bitten off his leg."
+    )
+    log = "error: no whale was found\nwarning: the disk of the whale server is full\nok"
+    assert with_nearest("", log, "Was the whale found?", 3) == "error: no whale was found"
 
 
 def test_of_a_long_sentence_comes_what_stands_from_the_question_on() -> None:

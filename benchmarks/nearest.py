@@ -1,0 +1,110 @@
+"""`python -m benchmarks.nearest TEXTS`: what a memory holds to which sentences come by the rule alone.
+
+TEXTS: a folder of real texts and questions (memread/train/data/corpus.py). No model reads: of questions that
+training knows, how often does what the answer needs stand in the memory in the end? Nothing that memread is
+evaluated with is looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import mean
+
+from benchmarks.models import embedded
+from memread.memory import with_nearest, within
+from memread.segment import segments
+from memread.train.data.corpus import Corpus, MultiHop, Written
+from memread.train.vocabulary import PromptVocabulary, open_vocabulary
+from memread.types import Locator, Passage, Segment
+
+_KNOWN = 40
+"""Characters at the end of a sentence by which it is known again."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.nearest", description=__doc__)
+    parser.add_argument("texts", type=Path)
+    parser.add_argument("--count", type=int, default=300, help="questions of a kind, at most")
+    parser.add_argument("--paragraphs", type=int, default=50, help="around a question of several hops")
+    parser.add_argument("--segment", type=int, default=400)
+    parser.add_argument("--memory", type=int, default=256)
+    parser.add_argument("--nearest", type=int, default=3)
+    given = parser.parse_args()
+    vocabulary, _ = open_vocabulary(embedded())
+    corpus, draw = Corpus("train", given.texts), random.Random(0)
+    found: dict[str, list[tuple[bool, bool, int, int]]] = defaultdict(list)
+    for kind, question, answers, evidence, text in _asked(corpus, draw, given):
+        memory = read(text, question, vocabulary, given.segment, given.memory, given.nearest)
+        known = memory.casefold()
+        found[kind].append(
+            (
+                all(sentence[-_KNOWN:] in memory for sentence in evidence),
+                any(answer.casefold() in known for answer in answers),
+                vocabulary.count(memory),
+                memory.count("\n") + 1,
+            )
+        )
+    print(
+        "| questions | | all it needs | the answer | tokens | lines |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    for kind, rows in sorted(found.items()):
+        whole, answered, tokens, lines = map(mean, zip(*rows, strict=True))
+        print(f"| {kind} | {len(rows)} | {whole:.0%} | {answered:.0%} | {tokens:.0f} | {lines:.1f} |")
+
+
+def read(
+    text: str, question: str, vocabulary: PromptVocabulary, segment: int, limit: int, nearest: int
+) -> str:
+    """The memory after `text`, where a model notes nothing."""
+    memory = ""
+    for part in segments([Passage(text, Locator())], vocabulary, segment):
+        if isinstance(part, Segment):
+            memory = within(with_nearest(memory, part.text, question, nearest), question, limit, vocabulary)
+    return memory
+
+
+def _asked(
+    corpus: Corpus, draw: random.Random, given: argparse.Namespace
+) -> Iterator[tuple[str, str, Sequence[str], Sequence[str], str]]:
+    """(kind, question, answers, the sentences that it needs, text)"""
+    books = [item for item in corpus.written if item.answers and not item.sources[0].title]
+    for item in draw.sample(books, min(given.count, len(books))):
+        yield (
+            "written, three runs of pages",
+            item.question,
+            item.answers,
+            item.quotes,
+            _pages(item, corpus, draw),
+        )
+    for hops in draw.sample(corpus.multi_hop, min(given.count, len(corpus.multi_hop))):
+        evidence = [sentences[number] for _, sentences, needed in hops.gold for number in needed]
+        kind = "yes or no" if hops.answer.lower() in ("yes", "no") else hops.kind
+        yield (
+            f"several hops, {kind}",
+            hops.question,
+            (hops.answer,),
+            evidence,
+            _documents(hops, corpus, draw, given.paragraphs),
+        )
+
+
+def _pages(item: Written, corpus: Corpus, draw: random.Random) -> str:
+    """The run of pages that a question is about, between two others."""
+    before, after = draw.sample(corpus.books, 2)
+    return "\n\n".join([*before, *item.sources[0].run, *after])
+
+
+def _documents(item: MultiHop, corpus: Corpus, draw: random.Random, count: int) -> str:
+    """The paragraphs of a question among others, as RULER-HotpotQA has them."""
+    found = [f"{title}\n{' '.join(sentences)}" for title, sentences, _ in item.gold] + [*item.others]
+    found += [f"{p.title}\n{p.text}" for p in draw.sample(corpus.paragraphs, max(0, count - len(found)))]
+    draw.shuffle(found)
+    return "\n\n".join(f"Document {number}:\n{text}" for number, text in enumerate(found, start=1))
+
+
+if __name__ == "__main__":
+    main()
