@@ -13,9 +13,10 @@ import msgspec
 
 from memread import prompts
 from memread.errors import ModelUnloadable
+from memread.memory import rewritten, with_nearest, within
 from memread.profile import Profile
 from memread.train.data.quotes import telling
-from memread.train.episode import Episode
+from memread.train.episode import NOT_SAID, Episode, boxed
 from memread.train.vocabulary import PromptVocabulary
 from memread.types import ChatFrame, Part
 
@@ -38,8 +39,10 @@ class Conversation(NamedTuple):
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which conversations of an episode are learned from."""
 
+    new: float = 1.0
+    """The share of the updates that change something."""
     kept: float = 0.3
-    """The share of the updates that change nothing."""
+    """The same of those that change nothing."""
     empty: float = 0.3
     """The same where nothing is known yet."""
     false_entries: float = 0.15
@@ -48,7 +51,11 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     false_in_answers: int = 1
     """How many an answer has to ignore, at most."""
     answers: int = 1
-    """How many answers are learned from, each with other sentences too many: they cost no section."""
+    """How many answers are learned from, at most, each from another memory: they cost no section."""
+    missed: float = 0.0
+    """The share of what is new that a memory lacks, as that of a model does. Where the profile brings
+    sentences by a rule (Profile.nearest), they come nevertheless. An answer rests on what its memory holds,
+    and is "not in the text" where that is not enough."""
     decisions: float = 3.0
     """Weight of the tokens where it is decided whether something is new: the first, and those after a
     statement. All others merely go on with a quotation, and weigh 1."""
@@ -94,12 +101,12 @@ class Teacher:
         initial, unchanged = self.profile.wording.initial_memory, self.profile.wording.unchanged
         own = "\n".join(episode.memories)
         facts = [fact for fact in facts if fact not in own]  # nothing that is still to come is false
-        before = ""
+        before, held = "", [""] * choice.answers
         for place, (section, after) in enumerate(zip(episode.segments, episode.memories, strict=True)):
-            given = self._with_false_entries(episode.question, before, facts, choice, r)
+            given = self._with_false_entries(episode.question, held[0], facts, choice, r)
             kind: Kind = "new" if after != before else "kept" if given else "empty"
-            share = {"new": 1.0, "kept": choice.kept, "empty": choice.empty}[kind]
-            if given != before and kind != "new":
+            share = {"new": choice.new, "kept": choice.kept, "empty": choice.empty}[kind]
+            if given != held[0] and kind != "new":
                 kind = "kept" if unchanged else "cleared"
                 share = max(choice.kept, choice.empty)
             if r.random() < share:
@@ -112,16 +119,34 @@ class Teacher:
                 )
                 reply = said_briefly(before, after, given, unchanged) if unchanged else after or initial
                 yield place, self._made(kind, parts, reply, choice)
+            for number, memory in enumerate(held):
+                noted = before if r.random() < choice.missed else after
+                held[number] = self._read(episode.question, section, memory, before, noted)
             before = after
-        kind = "answer" if episode.answers else "unsaid"
-        for _ in range(choice.answers):
+        seen: set[str] = set()
+        for memory in held:
             given = self._with_false_entries(
-                episode.question, before, facts, choice, r, choice.false_in_answers
+                episode.question, memory, facts, choice, r, choice.false_in_answers
             )
+            if given in seen:
+                continue
+            seen.add(given)
             parts = prompts.answer(
                 self.profile, self.frame, question=episode.question, memory=given or initial
             )
-            yield len(episode.segments), self._made(kind, parts, episode.reply, choice)
+            reply = answered(episode, memory)
+            kind = "unsaid" if reply == boxed(NOT_SAID) else "answer"
+            yield len(episode.segments), self._made(kind, parts, reply, choice)
+
+    def _read(self, question: str, section: str, memory: str, before: str, after: str) -> str:
+        """What a reading makes of `memory` where it notes what `after` has over `before`."""
+        profile, unchanged = self.profile, self.profile.wording.unchanged
+        if not unchanged:
+            return after
+        memory = rewritten(memory, said_briefly(before, after, memory, unchanged), unchanged)
+        if profile.nearest:
+            memory = with_nearest(memory, section, question, profile.nearest)
+        return within(memory, question, profile.budget.memory, self.vocabulary)
 
     def _with_false_entries(
         self,
@@ -167,6 +192,29 @@ def said_briefly(before: str, after: str, given: str, unchanged: str) -> str:
     gone = set(known).difference(knows)
     new = [line for line in knows if line not in known]
     old = given.split("\n") if given else []
-    if gone or not old:
-        return "\n".join([line for line in old if line not in gone] + new) or unchanged
+    stays = [line for line in old if not any(each in line for each in gone)]
+    if len(stays) < len(old) or not old:
+        return "\n".join(stays + new) or unchanged
     return "\n".join([unchanged, *new])
+
+
+def answered(episode: Episode, memory: str) -> str:
+    """The ideal last reply of one who has `memory` alone: what of the answer stands in lines that say it."""
+    evidence = [line for line in episode.memories[-1].split("\n") if line]
+    lines = memory.split("\n") if memory else []
+    there = [line for line in lines if any(_overlap(line, said) for said in evidence)]
+    if all(any(_overlap(line, said) for line in there) for said in evidence):
+        return episode.reply
+    known = "\n".join(there).casefold()
+    if episode.need_all:
+        return boxed(", ".join(each for each in episode.answers if each.casefold() in known) or NOT_SAID)
+    return episode.reply if any(each.casefold() in known for each in episode.answers) else boxed(NOT_SAID)
+
+
+_ENOUGH = 40
+"""Characters at an end of a quotation by which it is known again."""
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two quotations are of one sentence."""
+    return any(a[:_ENOUGH] in b or a[-_ENOUGH:] in b for a, b in ((one, other), (other, one)))

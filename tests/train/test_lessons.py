@@ -15,7 +15,7 @@ from memread.loop import flow
 from memread.memory import rewritten
 from memread.train.data.compose import Maker, Settings
 from memread.train.episode import Episode
-from memread.train.lessons import Choice, Teacher, said_briefly
+from memread.train.lessons import Choice, Conversation, Teacher, answered, said_briefly
 from memread.train.vocabulary import open_vocabulary
 from memread.types import Locator, Reply, Request, Segment, SegmentInfo, Span, digest
 
@@ -110,6 +110,7 @@ def test_decisions_weigh_more(teacher: Teacher) -> None:
         # What no longer holds goes.
         ("a", "b", "a", "b", "b"),
         ("a\nc", "c\nb", "a\nx\nc", "x\nc\nb", "x\nc\nb"),
+        ("a", "b", "so a is", "b", "b"),
     ],
 )
 def test_the_brief_reply_gives_the_memory(
@@ -140,10 +141,10 @@ def test_an_answer_is_given_from_several_memories(teacher: Teacher) -> None:
     choice = Choice(kept=0, empty=0, false_entries=1.0, false_in_answers=3, answers=3)
     family = maker.family(1)
     *_, answers = teacher.lessons(family, choice, "seed")
-    assert len(answers) == 3 * len(family)
-    for n in range(len(family)):
-        same = answers[3 * n : 3 * n + 3]
-        assert len({said.reply for said in same}) == 1 and len({said.prompt for said in same}) > 1
+    prompts = [said.prompt for said in answers]
+    assert 2 * len(family) < len(prompts) == len(set(prompts)) <= 3 * len(family)
+    asked = [replied(teacher, said) for said in answers]
+    assert set(asked) == {episode.reply for episode in family}
 
 
 @pytest.mark.parametrize("unchanged", ["Same", ""])
@@ -173,8 +174,68 @@ def test_of_false_entries_the_one_like_the_question_is_rather_taken(teacher: Tea
     family = (EPISODE, other("a", "Al is late."), other("b", "No code is here."))
     drawn: Counter[str] = Counter()
     for seed in range(200):
-        *_, (mine, *_) = teacher.lessons(family, Choice(0, 0, 1.0), str(seed))
+        *_, (mine, *_) = teacher.lessons(family, Choice(kept=0, empty=0, false_entries=1.0), str(seed))
         text = b"".join(map(teacher.vocabulary.piece, mine.prompt)).decode()
         drawn.update(fact for fact in ("Al is late.", "No code is here.") if fact in text)
     # Of three draws one is of this fact: 7 in 8.
     assert drawn["Al is late."] > 5 and drawn["No code is here."] > 150
+
+
+def asked_of(episode: Episode, **changes: object) -> Episode:
+    return msgspec.structs.replace(episode, **changes)
+
+
+def memory_in(teacher: Teacher, conversation: Conversation) -> str:
+    text = b"".join(map(teacher.vocabulary.piece, conversation.prompt)).decode()
+    return text.partition("Memory: ")[2].partition("\n\nAnswer")[0]
+
+
+def replied(teacher: Teacher, conversation: Conversation) -> str:
+    return b"".join(map(teacher.vocabulary.piece, conversation.reply[:-1])).decode()
+
+
+def test_an_answer_rests_on_what_its_memory_holds(teacher: Teacher) -> None:
+    """Half of what is new is missed; what shares two words with the question comes nevertheless."""
+    missed = Choice(kept=0, empty=0, false_entries=0, answers=8, missed=0.5)
+    *_, answers = teacher.lessons((asked_of(EPISODE, question="Who spoke?"),), missed, "")
+    assert {memory_in(teacher, said): replied(teacher, said) for said in answers} == {
+        "The code is 42. <|im_end|>": "\\boxed{42}",  # a number goes on from the note
+        "Nothing yet.": "\\boxed{not in the text}",
+    }
+    assert {said.kind for said in answers} == {"answer", "unsaid"}
+    *_, answers = teacher.lessons((asked_of(EPISODE, question="Which is the code?"),), missed, "")
+    assert [(memory_in(teacher, said), replied(teacher, said)) for said in answers] == [
+        ("The code is 42. <|im_end|>", "\\boxed{42}")  # the same memory is answered from once
+    ]
+    # What looks like the answer comes by the rule too, and is none.
+    unsaid = asked_of(EPISODE, question="Whose code?", answers=(), memories=("",) * 3, reply="\\boxed{no}")
+    *_, answers = teacher.lessons((unsaid,), missed, "")
+    assert [(memory_in(teacher, said)[:11], replied(teacher, said)) for said in answers] == [
+        ("The code is", "\\boxed{no}")
+    ]
+
+
+def test_of_what_is_new_a_share_is_learned(teacher: Teacher) -> None:
+    family = tuple(asked_of(EPISODE, id=str(number)) for number in range(40))
+    lessons = teacher.lessons(family, Choice(new=0.5, kept=0, empty=0, false_entries=0), "")
+    assert 8 < sum(said.kind == "new" for group in lessons for said in group) < 32
+
+
+@pytest.mark.parametrize(
+    ("memory", "answers", "need_all", "reply"),
+    [
+        ("He said: Al is 5.\nBo is 7.", ("5", "7"), True, "ideal"),
+        ("Bo is 7.\nCy is 5.", ("5", "7"), True, "\\boxed{7}"),
+        ("Cy is 5.", ("5", "7"), True, "\\boxed{not in the text}"),
+        ("Bo is 7.", ("7",), False, "ideal"),
+        ("Al is 5.", ("7",), False, "\\boxed{not in the text}"),
+        ("Bo is 7.\nAl is 5.", ("yes",), False, "ideal"),  # what stands in no line follows from all of them
+        ("Bo is 7.", ("yes",), False, "\\boxed{not in the text}"),
+    ],
+)
+def test_the_answer_of_one_who_has_a_part(
+    memory: str, answers: tuple[str, ...], need_all: bool, reply: str
+) -> None:
+    memories = ("Al is 5.", "Al is 5.\nBo is 7.", "Al is 5.\nBo is 7.")
+    episode = asked_of(EPISODE, answers=answers, need_all=need_all, memories=memories, reply="ideal")
+    assert answered(episode, memory) == reply

@@ -22,7 +22,7 @@ from memread.train.data.frames import Frames, frames
 from memread.train.data.puzzles import Plant, Puzzle, Query, Wordings
 from memread.train.data.quotes import begins
 from memread.train.data.words import Words
-from memread.train.episode import NOT_SAID, Episode, Split
+from memread.train.episode import NOT_SAID, Episode, Split, boxed
 from memread.types import Locator, Passage, Segment
 
 
@@ -221,7 +221,7 @@ def _reply(query: Query, places: Sequence[tuple[int, int]]) -> str:
     if query.as_read:
         order = sorted(range(len(answers)), key=lambda i: places[query.evidence[i]])
         answers = [answers[i] for i in order]
-    return f"\\boxed{{{', '.join(answers) if query.need_all else (*answers, NOT_SAID)[0]}}}"
+    return boxed(", ".join(answers) if query.need_all else (*answers, NOT_SAID)[0])
 
 
 def _memories(
