@@ -69,7 +69,7 @@ class Asking:
         self._task, self._engine = task, engine
         self._recording: Recording | None = None
         self._digests: list[tuple[str, Progress]] = []
-        self._tracer = Tracer(task.profile.wording.initial_memory, task.profile.weights.unsaid)
+        self._tracer = Tracer(task.profile.wording.initial_memory, task.profile.wording.unsaid)
         self._claims: dict[int, tuple[Claim, ...]] = {}
         if journal is None:
             return

@@ -59,7 +59,7 @@ def _kept(record: RunRecord, profile: Profile) -> tuple[Progress, Tracer]:
     steps, claims = record.steps(), record.claims()
     if not steps:
         raise JournalError(f"run {record.row.run_id} kept no memory", "Read the text: memread ask")
-    tracer = Tracer(unsaid=profile.weights.unsaid)
+    tracer = Tracer(unsaid=profile.wording.unsaid)
     for step in steps:
         tracer.restore(step.memory, claims.get(step.index, ()))
     # A run that was never answered ends where its last segment does, not where the text does.

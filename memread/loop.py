@@ -169,8 +169,9 @@ def _answer(
     question: str, profile: Profile, frame: ChatFrame, now: Progress
 ) -> Generator[Request | Event, Reply | None, Answer]:
     """The conversation of problem and memory alone."""
+    refusal = ("\\boxed{", f"{profile.wording.unsaid}}}")
     text = raw = ""
-    boxed = False
+    in_box = False
     if now.segments:
         yield AnswerStarted(now.memory)
         prompt = prompts.answer(profile, frame, question=question, memory=now.memory)
@@ -178,16 +179,23 @@ def _answer(
             sampling = seeded(sampling, question, "answer", now.segments, attempt)
             limit = profile.budget.answer
             reply = yield Request(
-                "answer", prompt, limit, sampling, prompts.SHARED, quotes=(now.memory, question)
+                "answer",
+                prompt,
+                limit,
+                sampling,
+                prompts.SHARED,
+                quotes=(now.memory, question),
+                refusal=refusal if profile.unsaid_from else None,
+                refused_from=profile.unsaid_from,
             )
             assert reply is not None
             now.counts += reply.counts
             raw = reply.text
-            text, boxed = unbox(clean(raw))
+            text, in_box = unbox(clean(raw))
             # A truncated answer is still an answer; one that is empty or loops is worth a second try.
             if reply.finish == "cancelled" or (text and reply.finish != "loop"):
                 break
-    return Answer(text, boxed, raw, now.memory, coverage(now), now.counts)
+    return Answer(text, in_box, raw, now.memory, coverage(now), now.counts)
 
 
 def unbox(text: str) -> tuple[str, bool]:
@@ -204,6 +212,11 @@ def unbox(text: str) -> tuple[str, bool]:
                 best = start, brace.start()
     content = text[slice(*best)].strip() if best else ""
     return (content, True) if content else (text, False)
+
+
+def boxed(answer: str) -> str:
+    """The reply that gives `answer`: the inverse of unbox."""
+    return f"\\boxed{{{answer}}}"
 
 
 def clean(text: str) -> str:

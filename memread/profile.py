@@ -20,9 +20,20 @@ from memread.types import Budget, Sampling
 
 PART = "Notes on part {part} of the text:"
 PART_FIELDS = frozenset({"part"})
-_LATER: Mapping[str, object] = {"verbatim": False, "nearest": 0}
-_LATER_WORDING: Mapping[str, object] = {"part": PART, "unchanged": ""}
+_LATER: Mapping[str, object] = {"verbatim": False, "nearest": 0, "unsaid_from": 0.0}
+_LATER_WORDING: Mapping[str, object] = {"part": PART, "unchanged": "", "unsaid": ""}
 """Keys that came later, and their defaults: readings recorded before can be gone on with."""
+_NO_WEIGHTS: Mapping[str, object] = {
+    "repository": "",
+    "base": "",
+    "files": [],
+    "licence": "",
+    "kv_bytes": 0,
+    "speed": "",
+    "unsaid": "",
+    "unverified": [],
+}
+"""What stands in every digest for the weights, from the first on."""
 UPDATE_FIELDS = frozenset({"prompt", "memory", "chunk"})
 ANSWER_FIELDS = frozenset({"prompt", "memory"})
 
@@ -46,6 +57,8 @@ class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The word for the memory as it was, of models taught to say it instead of writing all of it again. As
     the whole reply it leaves the memory as it is; as its first line, the lines below it come to the memory.
     "": there is none, as published."""
+    unsaid: str = ""
+    """How an answer says that the text does not say it, if always in these words: it has no evidence then."""
     summary: str = (
         "Summarize this text: what it is, what it says, and which people, events, facts and figures "
         "matter most in it."
@@ -79,8 +92,6 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a token of context adds to memory: bytes of an F16 KV cache."""
     speed: str = ""
     """How fast it reads, and how that is known."""
-    unsaid: str = ""
-    """How they answer that the text does not say it, if always in the same words: it has no evidence then."""
     unverified: tuple[str, ...] = ()
     """What nobody has checked, in words."""
 
@@ -102,6 +113,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nearest: int = 0
     """So many sentences of a section come to the memory beside what the model notes: those that have most in
     common with the question, by their words. For models that miss much, and say `wording.unchanged`."""
+    unsaid_from: float = 0.0
+    """From which probability on the answer is `wording.unsaid`, and below which it is not, whatever is the
+    likeliest beginning of one (Request.refusal). 0: as the model says."""
     fit: bool = False
     """The segment may be made smaller when the model's context is too small for it."""
     weights: Weights = Weights()
@@ -116,8 +130,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def digest(self) -> str:
         """The identity of everything in the profile that can change a memory or an answer."""
-        parts = msgspec.structs.replace(self, name="", description="", match=Match(), weights=Weights())
+        parts = msgspec.structs.replace(self, name="", description="", match=Match())
         data = msgspec.to_builtins(parts)
+        data["weights"] = _NO_WEIGHTS
         for table, later in ((data, _LATER), (data["wording"], _LATER_WORDING)):
             for key, unset in later.items():
                 if table[key] == unset:
@@ -176,6 +191,8 @@ def _check(profile: Profile, wrong: Callable[..., ConfigError]) -> None:
         raise wrong("must not be the initial memory, nor begin or end with space", "wording", "unchanged")
     if profile.nearest < 0 or (profile.nearest and not unchanged):
         raise wrong("must be ≥ 0, and 0 without wording.unchanged", "nearest")
+    if not 0 <= profile.unsaid_from <= 1 or (profile.unsaid_from and not profile.wording.unsaid):
+        raise wrong("must be 0 to 1, and 0 without wording.unsaid", "unsaid_from")
     for field, least in (("segment", 16), ("memory", 8), ("answer", 8), ("query", 8)):
         if getattr(profile.budget, field) < least:
             raise wrong(f"must be at least {least}", "budget", field)

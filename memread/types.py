@@ -249,6 +249,12 @@ class Request(msgspec.Struct, frozen=True):
     """If there are any, each of its lines must be a quotation of one of these texts, or its first line one of
     `words`. Engines that do not draw the tokens themselves take no notice."""
     words: tuple[str, ...] = ()
+    refusal: tuple[str, str] | None = None
+    """How a reply begins, and how it goes on where it refuses to answer: it does if the model gives that
+    `refused_from` or more, and else goes on with the likeliest other token. Engines that do not draw the
+    tokens themselves take no notice."""
+    refused_from: float = 0.0
+    """A probability."""
 
 
 Finish = Literal["stop", "length", "loop", "cancelled"]

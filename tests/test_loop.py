@@ -211,6 +211,17 @@ def test_a_memory_of_quotations_is_asked_for() -> None:
     assert not any(request.verbatim for request in requests)
 
 
+def test_whether_an_answer_refuses_is_decided_by_its_probability() -> None:
+    wording = msgspec.structs.replace(PROFILE.wording, unsaid="not there")
+    doubting = msgspec.structs.replace(PROFILE, wording=wording, unsaid_from=0.25)
+    segments = [segment(i, text) for i, text in enumerate(TEXTS)]
+    _, requests, _ = run(flow("who?", segments, doubting, FRAME, WORDS), lambda _: "leg")
+    *updates, answer = requests
+    assert (answer.refusal, answer.refused_from) == (("\\boxed{", "not there}"), 0.25)
+    assert not any(request.refusal for request in updates)
+    assert not any(request.refusal for request in run(reading(), lambda _: "leg")[1])
+
+
 def test_seeds_depend_on_what_is_read_and_not_on_when() -> None:
     _, first, _ = run(reading(), lambda _: "m")
     _, second, _ = run(reading(), lambda _: "m")

@@ -215,6 +215,12 @@ def test_sentences_come_only_to_a_memory_that_is_added_to(line: str) -> None:
         profile.loads(f'name = "x"\n{line}', "my.toml")
 
 
+@pytest.mark.parametrize("line", ["unsaid_from = -0.1", "unsaid_from = 1.1", "unsaid_from = 0.5"])
+def test_a_refusal_needs_its_words_and_a_probability(line: str) -> None:
+    with pytest.raises(ConfigError, match="unsaid_from: must be"):
+        profile.loads(f'name = "x"\n{line}', "my.toml")
+
+
 def test_the_example_in_the_documentation() -> None:
     text = (DOCS / "profiles.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)

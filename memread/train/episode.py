@@ -31,8 +31,3 @@ class Episode(msgspec.Struct, frozen=True):
     reply: str
     """The ideal last reply, such as "\\\\boxed{7391}"."""
     need_all: bool = False
-
-
-def boxed(answer: str) -> str:
-    """The last reply that gives `answer`."""
-    return f"\\boxed{{{answer}}}"

@@ -13,10 +13,11 @@ import msgspec
 
 from memread import prompts
 from memread.errors import ModelUnloadable
+from memread.loop import boxed
 from memread.memory import rewritten, with_nearest, within
 from memread.profile import Profile
 from memread.train.data.quotes import telling
-from memread.train.episode import NOT_SAID, Episode, boxed
+from memread.train.episode import NOT_SAID, Episode
 from memread.train.vocabulary import PromptVocabulary
 from memread.types import ChatFrame, Part
 

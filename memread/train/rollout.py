@@ -93,7 +93,9 @@ def roll(
         # flow() hashes this seed with the question, the segment and the attempt.
         sampling = Sampling(temperature, top_p, 0, (seed * 1_000_003 + number % rollouts) % (1 << 32))
         # What is drawn must be what the weights say: their probabilities are learned from.
-        own = msgspec.structs.replace(profile, sampling=sampling, retry=sampling, verbatim=False)
+        own = msgspec.structs.replace(
+            profile, sampling=sampling, retry=sampling, verbatim=False, unsaid_from=0
+        )
         texts, tokenizer = segments(episode, engine.tokenizer), engine.tokenizer
         flows.append(flow(episode.question, texts, own, engine.frame, tokenizer))
     running = [_Gathered() for _ in flows]

@@ -216,6 +216,34 @@ def test_a_reply_made_of_quotations_says_nothing_else(model: Model, sampling: Sa
     assert said[0] == said[1]
 
 
+@pytest.mark.parametrize("sampling", [GREEDY, DRAWN])
+def test_a_refusal_is_drawn_from_its_probability_on(model: Model, sampling: Sampling) -> None:
+    encode, piece = model.vocabulary.encode, model.vocabulary.piece
+    with engine(model, 0) as made:
+
+        def replied(prompt: str, *refusal: str, least: float = 0.0) -> str:
+            begins, goes_on = refusal or ("nobody begins so", "")
+            request = msgspec.structs.replace(ask(prompt, sampling), refusal=(begins, goes_on))
+            (reply,), _ = run(made, msgspec.structs.replace(request, max_tokens=8, refused_from=least))
+            return reply.text
+
+        tried = 0
+        for prompt in BOOK.split(". "):
+            said = replied(prompt)
+            first = piece(encode(said)[0])
+            # Replies of random weights are letters of all kinds: those that are tokenized as they were drawn.
+            if not said.isascii() or replied(prompt, "", said) != said:
+                continue
+            tried += 1
+            other = next(word for word in ("sea", "whale") if encode(word)[0] != encode(said)[0])
+            assert replied(prompt, "", other).encode().startswith(piece(encode(other)[0]))
+            assert replied(prompt, "", other, least=1.0) == said
+            assert replied(prompt, "", said, least=1.0) != said
+            begun = piece(encode(first.decode() + other)[1])
+            assert replied(prompt, first.decode(), other).encode().startswith(first + begun)
+        assert tried
+
+
 @pytest.mark.tiny
 def test_an_unchanged_memory_costs_a_few_batches(smollm2: Path) -> None:
     memory = (

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import math
 import platform
 import threading
 import time
@@ -220,6 +221,15 @@ class LlamaEngine:
         quoted = [encode(text) for text in request.quotes]
         return Copying(encode(request.rewrites), quoted, self._copy_ahead)
 
+    def _refusal(self, request: Request) -> list[int]:
+        if request.refusal is None:
+            return []
+        encode, (begins, goes_on) = self._model.vocabulary.encode, request.refusal
+        ids = encode(begins + goes_on)
+        pairs = enumerate(zip(ids, encode(begins), strict=False))
+        same = next((place for place, (one, other) in pairs if one != other), len(encode(begins)))
+        return ids[: same + 1]
+
     def step(self) -> Sequence[Output]:
         outputs: list[Output] = []
         self._assign()
@@ -268,6 +278,7 @@ class LlamaEngine:
             self._cut(slot, slot.has(prompt))
             self._turns += 1
             slot.begin(ticket, self._turns, request, prompt, self._copying(request))
+            slot.refusal = self._refusal(request)
             slot.sampler = sampler(self._api, request.sampling)
             slot.decoder = self._model.vocabulary.decoder()
 
@@ -363,20 +374,34 @@ class LlamaEngine:
     def _draw(self, slot: Slot, row: int) -> int:
         """The next token of a slot's reply, from the logits of a row of the batch."""
         token: int = self._api.llama_sampler_sample(slot.sampler, self._context, row)
+        if slot.decides:
+            odds = self._odds(row)
+            if odds[slot.refusal[-1]] >= slot.refused_from * odds.sum():
+                return slot.refusal[-1]
+            if token == slot.refusal[-1]:
+                odds[token] = 0.0
+                return int(odds.argmax())
         if slot.quoting is None or self._quotes(slot.quoting, token):
             return token
-        vocabulary = self._model.vocabulary
-        import numpy as np  # a fifth of a second, which only such a reply should wait for
-
-        logits = np.ctypeslib.as_array(
-            self._api.llama_get_logits_ith(self._context, row), shape=(vocabulary.size,)
-        )
+        vocabulary, logits = self._model.vocabulary, self._logits(row)
         pieces, longest = vocabulary.pieces
         known = (pieces[piece] for piece in slot.quoting.continuations(longest) if piece in pieces)
         fitting = list(itertools.chain.from_iterable(known))
         if vocabulary.end >= 0 and (slot.quoting.ends() or not fitting):
             fitting.append(vocabulary.end)
         return max(fitting, key=lambda likely: float(logits[likely]), default=token)
+
+    def _odds(self, row: int) -> Any:
+        """Of each token, against the likeliest: from the logits of a row of the batch."""
+        logits = self._logits(row).astype("float64")
+        return math.e ** (logits - logits.max())
+
+    def _logits(self, row: int) -> Any:
+        """Of a row of the batch: an array of the vocabulary's length."""
+        import numpy as np  # a fifth of a second, which only such a reply should wait for
+
+        rows = self._api.llama_get_logits_ith(self._context, row)
+        return np.ctypeslib.as_array(rows, shape=(self._model.vocabulary.size,))
 
     def _quotes(self, quoting: Quoting, token: int) -> bool:
         """Whether a reply made of quotations may go on with this token."""

@@ -60,6 +60,9 @@ class Slot:
         self.max_tokens = 0
         self.copying = Copying((), (), 0)
         self.quoting: Quoting | None = None
+        self.refusal: list[int] = []
+        """A reply up to the token by which it refuses to answer, and that token (Request.refusal)."""
+        self.refused_from = 0.0
         self.cached = self.drafted = self.accepted = 0
         self.prefill_seconds = self.decode_seconds = 0.0
         self.sampler: Any = None
@@ -88,6 +91,11 @@ class Slot:
         """Whether the next token of the reply follows from `tokens`, the next batch."""
         return len(self.kv) + len(tokens) == len(self.prompt.ids) + len(self.reply)
 
+    @property
+    def decides(self) -> bool:
+        """Whether its next token is the one by which it refuses to answer, or does not."""
+        return bool(self.refusal) and self.reply == self.refusal[:-1]
+
     def guess(self, room: int) -> list[int]:
         """At most `room` tokens that it will probably say. One more is drawn after them, within the limit."""
         return self.copying.guess(max(0, min(room, self.max_tokens - len(self.reply) - 1)))
@@ -102,6 +110,7 @@ class Slot:
         self.ticket, self.turn, self.prompt, self.copying = ticket, turn, prompt, copying
         self.quoting = Quoting(request.words, request.verbatim) if request.verbatim else None
         self.max_tokens = request.max_tokens
+        self.refusal, self.refused_from = [], request.refused_from
         self.cached, self.drafted, self.accepted = len(self.kv), 0, 0
         self.reply, self.text = [], ""
         self.prefill_seconds = self.decode_seconds = 0.0

@@ -336,6 +336,7 @@ def _encodable(request: Request) -> Request:
         rewrites=wire.encodable(request.rewrites),
         quotes=tuple(map(wire.encodable, request.quotes)),
         verbatim=tuple(map(wire.encodable, request.verbatim)),
+        refusal=request.refusal and (wire.encodable(request.refusal[0]), wire.encodable(request.refusal[1])),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from memread.errors import ConfigError
+from memread.loop import boxed
 from memread.protocols import Tokenizer
 from memread.segment import segments
 from memread.train.data import haystack, puzzles, real
@@ -22,7 +23,7 @@ from memread.train.data.frames import Frames, frames
 from memread.train.data.puzzles import Plant, Puzzle, Query, Wordings
 from memread.train.data.quotes import begins
 from memread.train.data.words import Words
-from memread.train.episode import NOT_SAID, Episode, Split, boxed
+from memread.train.episode import NOT_SAID, Episode, Split
 from memread.types import Locator, Passage, Segment
 
 
