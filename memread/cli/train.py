@@ -148,7 +148,9 @@ def rollout(
 
 @app.command()
 def export(
-    weights: Annotated[Path, typer.Argument(help="LoRA weights (lora.safetensors).", metavar="WEIGHTS")],
+    weights: Annotated[
+        Path, typer.Argument(help="LoRA weights: lora.safetensors, or a GGUF.", metavar="WEIGHTS")
+    ],
     out: Annotated[Path, typer.Argument(help="The GGUF file to write.", metavar="OUT")],
     config: _Config = None,
     set_: _Set = None,
@@ -220,7 +222,7 @@ def _bench(run: Run, start: Path | None) -> Bench:
     from memread.train.stages import Bench
 
     if start is not None and not start.is_file():
-        raise ConfigError(f"{start}: there is no such file", "--from takes a lora.safetensors.")
+        raise ConfigError(f"{start}: there is no such file", "--from takes a lora.safetensors, or a GGUF.")
     base, profile = _base(run)
     return Bench(run, base, profile, start)
 
