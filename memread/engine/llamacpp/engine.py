@@ -206,13 +206,10 @@ class LlamaEngine:
     def _prompt(self, request: Request) -> Prompt:
         encode = self._model.vocabulary.encode_prompt
         ids = encode(request.prompt)
-        stretches = []
-        for count in request.shared:
-            # The last token of a part may be another one when something follows it.
-            part = encode(request.prompt[:count])[:-1]
-            pairs = enumerate(zip(part, ids, strict=False))
-            stretches.append(next((i for i, (one, other) in pairs if one != other), min(len(part), len(ids))))
-        return Prompt(ids, sorted(set(stretches)), self._settings.batch, self._least)
+        # The last token of a part may be another one when something follows it.
+        parts = (encode(request.prompt[:count])[:-1] for count in request.shared)
+        stretches = {_alike(part, ids) for part in parts}
+        return Prompt(ids, sorted(stretches), self._settings.batch, self._least)
 
     def _copying(self, request: Request) -> Copying:
         encode = self._model.vocabulary.encode
@@ -226,9 +223,7 @@ class LlamaEngine:
             return []
         encode, (begins, goes_on) = self._model.vocabulary.encode, request.refusal
         ids = encode(begins + goes_on)
-        pairs = enumerate(zip(ids, encode(begins), strict=False))
-        same = next((place for place, (one, other) in pairs if one != other), len(encode(begins)))
-        return ids[: same + 1]
+        return ids[: _alike(encode(begins), ids) + 1]
 
     def step(self) -> Sequence[Output]:
         outputs: list[Output] = []
@@ -442,6 +437,12 @@ class LlamaEngine:
         raise EngineFailed(
             f"llama.cpp failed while reading (code {code}): {self._model.lib.last_error()}".rstrip(": ")
         )
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
+    """The length of their common beginning."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
 
 
 def _c_library() -> Any:
