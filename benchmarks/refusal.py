@@ -9,7 +9,6 @@ at.
 from __future__ import annotations
 
 import argparse
-from itertools import takewhile
 from pathlib import Path
 from statistics import mean
 
@@ -25,6 +24,7 @@ from memread.train.data.compose import Maker
 from memread.train.episode import NOT_SAID
 from memread.train.lessons import Choice
 from memread.train.recipe import read_run, recipe_file
+from memread.train.rows import shared_by
 from memread.train.supervise import teacher
 
 THRESHOLDS = (0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
@@ -42,10 +42,8 @@ def main() -> None:
     taught = teacher(embedded(), load(_TINY / "profile.toml"))
     maker = Maker("dev", 0, taught.vocabulary, stage.data, given.texts)
     choice = Choice(new=0, kept=0, empty=0, false_entries=0.2, missed=0.5)
-    end = taught.end
-    refusal = (*taught.vocabulary.encode(boxed(NOT_SAID)), end)
-    answer = (*taught.vocabulary.encode(boxed("42")), end)
-    opened = len([*takewhile(lambda pair: pair[0] == pair[1], zip(refusal, answer, strict=False))])
+    refusal, answer = (tuple(taught.vocabulary.encode(boxed(text))) for text in (NOT_SAID, "42"))
+    opened = shared_by([refusal, answer])
     refusals: list[float] = []
     answers: list[tuple[float, bool]] = []
     with (

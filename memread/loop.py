@@ -169,7 +169,7 @@ def _answer(
     question: str, profile: Profile, frame: ChatFrame, now: Progress
 ) -> Generator[Request | Event, Reply | None, Answer]:
     """The conversation of problem and memory alone."""
-    refusal = ("\\boxed{", f"{profile.wording.unsaid}}}")
+    refusal = ("\\boxed{", f"{profile.wording.unsaid}}}") if profile.unsaid_from else None
     text = raw = ""
     in_box = False
     if now.segments:
@@ -185,7 +185,7 @@ def _answer(
                 sampling,
                 prompts.SHARED,
                 quotes=(now.memory, question),
-                refusal=refusal if profile.unsaid_from else None,
+                refusal=refusal,
                 refused_from=profile.unsaid_from,
             )
             assert reply is not None

@@ -58,7 +58,7 @@ def with_nearest(memory: str, section: str, question: str, count: int) -> str:
     fit = [place for place, common in enumerate(shared) if len(common) >= least > 0]
     chosen = sorted(sorted(fit, key=lambda place: -worth[place])[:count])
     lines = _once([*lines, *(_beginning(told[place], asked) for place in chosen)])
-    near = _near(lines, question)
+    near = _near(lines, asked, _names(question))
     others = [line for line in lines if line not in near]
     others += [text for place, text in enumerate(told) if place not in chosen]
     onward = _onward(near, others, asked)
@@ -89,10 +89,9 @@ def _worth(shared: Sequence[frozenset[str]], others: Iterable[frozenset[str]] = 
     return [sum(1 / often[stem] for stem in common) for common in shared]
 
 
-def _near(lines: Sequence[str], question: str) -> list[str]:
+def _near(lines: Sequence[str], asked: frozenset[str], names: frozenset[str]) -> list[str]:
     """Those of `lines` that have about as much in common with the question as the best, or most of all about
     one of its names."""
-    asked, names = stems(question), _names(question)
     shared = [asked & stems(line) for line in lines]
     worth = _worth(shared)
     least = _SHARE * max(worth, default=0.0)
@@ -108,15 +107,15 @@ def _near(lines: Sequence[str], question: str) -> list[str]:
 def _onward(near: Iterable[str], others: Iterable[str], asked: frozenset[str]) -> list[str]:
     """Up to two of `others`: those that say most of the names in `near` that the question does not have."""
     known = frozenset(chain.from_iterable(_names(line) for line in near)) - asked
+    say = {line: names for line in others if (names := _names(line) & known)}
 
     def worth(line: str) -> float:
         # What a sentence begins with is what it is about.
         about = _names(f". {line[:_ABOUT]}") & known
-        return len(_names(line) & known) + len(about) + 0.5 * len(stems(line) & asked)
+        return len(say[line]) + len(about) + 0.5 * len(stems(line) & asked)
 
-    found = [line for line in dict.fromkeys(others) if _names(line) & known]
-    best = sorted(found, key=worth, reverse=True)[:_ONWARD]
-    return [_beginning(line, asked | known) for line in found if line in best]
+    best = sorted(say, key=worth, reverse=True)[:_ONWARD]
+    return [_beginning(line, asked | known) for line in say if line in best]
 
 
 def _names(text: str) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,10 @@ END = 2
 def teacher_of(tiny_gguf: Path, layout: str = "section-first") -> Teacher:
     vocabulary, frame = open_vocabulary(tiny_gguf)
     return Teacher(profile.load(PROFILES / f"{layout}.toml"), frame, vocabulary, END)
+
+
+def text_of(teacher: Teacher, ids: Iterable[int]) -> str:
+    return b"".join(map(teacher.vocabulary.piece, ids)).decode()
 
 
 @pytest.fixture(scope="module")
@@ -141,10 +146,13 @@ def test_an_answer_is_given_from_several_memories(teacher: Teacher) -> None:
     choice = Choice(kept=0, empty=0, false_entries=1.0, false_in_answers=3, answers=3)
     family = maker.family(1)
     *_, answers = teacher.lessons(family, choice, "seed")
-    prompts = [said.prompt for said in answers]
-    assert 2 * len(family) < len(prompts) == len(set(prompts)) <= 3 * len(family)
-    asked = [replied(teacher, said) for said in answers]
-    assert set(asked) == {episode.reply for episode in family}
+    assert 2 * len(family) < len(answers) <= 3 * len(family)  # the same memory is answered from once
+    for episode in family:
+        same = [
+            said for said in answers if f"Question: {episode.question}\n" in text_of(teacher, said.prompt)
+        ]
+        assert 1 < len(same) == len({said.prompt for said in same}) <= 3
+        assert {text_of(teacher, said.reply[:-1]) for said in same} == {episode.reply}
 
 
 @pytest.mark.parametrize("unchanged", ["Same", ""])
@@ -159,11 +167,11 @@ def test_a_false_entry_stays_or_is_dropped(tiny_gguf: Path, unchanged: str) -> N
         "",
     )
     mine = next(c for c in lessons[0] if c.kind == ("kept" if unchanged else "cleared"))
-    before = b"".join(map(teacher.vocabulary.piece, mine.prompt)).decode()
+    before = text_of(teacher, mine.prompt)
     assert "Memory: Al." in before and "Which code?" in before
     assert mine.reply == (*teacher.vocabulary.encode(unchanged or "Nothing yet."), END)
     # What the episode itself will find out is never called false.
-    prompts = [b"".join(map(teacher.vocabulary.piece, c.prompt)).decode() for c in lessons[0]]
+    prompts = [text_of(teacher, c.prompt) for c in lessons[0]]
     assert not any("Memory: The code" in prompt and "Which code" in prompt for prompt in prompts)
 
 
@@ -175,48 +183,43 @@ def test_of_false_entries_the_one_like_the_question_is_rather_taken(teacher: Tea
     drawn: Counter[str] = Counter()
     for seed in range(200):
         *_, (mine, *_) = teacher.lessons(family, Choice(kept=0, empty=0, false_entries=1.0), str(seed))
-        text = b"".join(map(teacher.vocabulary.piece, mine.prompt)).decode()
+        text = text_of(teacher, mine.prompt)
         drawn.update(fact for fact in ("Al is late.", "No code is here.") if fact in text)
     # Of three draws one is of this fact: 7 in 8.
     assert drawn["Al is late."] > 5 and drawn["No code is here."] > 150
 
 
-def asked_of(episode: Episode, **changes: object) -> Episode:
-    return msgspec.structs.replace(episode, **changes)
-
-
 def memory_in(teacher: Teacher, conversation: Conversation) -> str:
-    text = b"".join(map(teacher.vocabulary.piece, conversation.prompt)).decode()
-    return text.partition("Memory: ")[2].partition("\n\nAnswer")[0]
-
-
-def replied(teacher: Teacher, conversation: Conversation) -> str:
-    return b"".join(map(teacher.vocabulary.piece, conversation.reply[:-1])).decode()
+    return text_of(teacher, conversation.prompt).partition("Memory: ")[2].partition("\n\nAnswer")[0]
 
 
 def test_an_answer_rests_on_what_its_memory_holds(teacher: Teacher) -> None:
     """Half of what is new is missed; what shares two words with the question comes nevertheless."""
     missed = Choice(kept=0, empty=0, false_entries=0, answers=8, missed=0.5)
-    *_, answers = teacher.lessons((asked_of(EPISODE, question="Who spoke?"),), missed, "")
-    assert {memory_in(teacher, said): replied(teacher, said) for said in answers} == {
+    *_, answers = teacher.lessons((msgspec.structs.replace(EPISODE, question="Who spoke?"),), missed, "")
+    assert {memory_in(teacher, said): text_of(teacher, said.reply[:-1]) for said in answers} == {
         "The code is 42. <|im_end|>": "\\boxed{42}",  # a number goes on from the note
         "Nothing yet.": "\\boxed{not in the text}",
     }
     assert {said.kind for said in answers} == {"answer", "unsaid"}
-    *_, answers = teacher.lessons((asked_of(EPISODE, question="Which is the code?"),), missed, "")
-    assert [(memory_in(teacher, said), replied(teacher, said)) for said in answers] == [
+    *_, answers = teacher.lessons(
+        (msgspec.structs.replace(EPISODE, question="Which is the code?"),), missed, ""
+    )
+    assert [(memory_in(teacher, said), text_of(teacher, said.reply[:-1])) for said in answers] == [
         ("The code is 42. <|im_end|>", "\\boxed{42}")  # the same memory is answered from once
     ]
     # What looks like the answer comes by the rule too, and is none.
-    unsaid = asked_of(EPISODE, question="Whose code?", answers=(), memories=("",) * 3, reply="\\boxed{no}")
+    unsaid = msgspec.structs.replace(
+        EPISODE, question="Whose code?", answers=(), memories=("",) * 3, reply="\\boxed{no}"
+    )
     *_, answers = teacher.lessons((unsaid,), missed, "")
-    assert [(memory_in(teacher, said)[:11], replied(teacher, said)) for said in answers] == [
+    assert [(memory_in(teacher, said)[:11], text_of(teacher, said.reply[:-1])) for said in answers] == [
         ("The code is", "\\boxed{no}")
     ]
 
 
 def test_of_what_is_new_a_share_is_learned(teacher: Teacher) -> None:
-    family = tuple(asked_of(EPISODE, id=str(number)) for number in range(40))
+    family = tuple(msgspec.structs.replace(EPISODE, id=str(number)) for number in range(40))
     lessons = teacher.lessons(family, Choice(new=0.5, kept=0, empty=0, false_entries=0), "")
     assert 8 < sum(said.kind == "new" for group in lessons for said in group) < 32
 
@@ -237,5 +240,7 @@ def test_the_answer_of_one_who_has_a_part(
     memory: str, answers: tuple[str, ...], need_all: bool, reply: str
 ) -> None:
     memories = ("Al is 5.", "Al is 5.\nBo is 7.", "Al is 5.\nBo is 7.")
-    episode = asked_of(EPISODE, answers=answers, need_all=need_all, memories=memories, reply="ideal")
+    episode = msgspec.structs.replace(
+        EPISODE, answers=answers, need_all=need_all, memories=memories, reply="ideal"
+    )
     assert answered(episode, memory) == reply

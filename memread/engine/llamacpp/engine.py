@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import math
 import platform
 import threading
 import time
@@ -388,8 +387,10 @@ class LlamaEngine:
 
     def _odds(self, row: int) -> Any:
         """Of each token, against the likeliest: from the logits of a row of the batch."""
-        logits = self._logits(row).astype("float64")
-        return math.e ** (logits - logits.max())
+        import numpy as np
+
+        logits = self._logits(row).astype(np.float64)
+        return np.exp(logits - logits.max())
 
     def _logits(self, row: int) -> Any:
         """Of a row of the batch: an array of the vocabulary's length."""
