@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -86,7 +87,8 @@ def within(memory: str, question: str, limit: int, tokenizer: Tokenizer) -> str:
 def _worth(shared: Sequence[frozenset[str]], others: Iterable[frozenset[str]] = ()) -> list[float]:
     """What each of `shared` says: a word counts for the less the more of them, and of `others`, have it."""
     often = Counter(chain.from_iterable([*shared, *others]))
-    return [sum(1 / often[stem] for stem in common) for common in shared]
+    # fsum: a set has another order in each process, and the sum must not.
+    return [math.fsum(1 / often[stem] for stem in common) for common in shared]
 
 
 def _near(lines: Sequence[str], asked: frozenset[str], names: frozenset[str]) -> list[str]:
