@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from memread.memory import rewritten, with_nearest, within
@@ -126,3 +130,22 @@ def test_what_memory_lines_have_too_counts_less() -> None:
     section = "Ahab spoke of the leg. Ahab spoke of the jaw."
     assert with_nearest("the leg of Ahab", section, "Ahab leg jaw", 1).endswith("the jaw.")
     assert with_nearest("the jaw of Ahab", section, "Ahab leg jaw", 1).endswith("the leg.")
+
+
+def test_a_line_is_worth_the_same_in_every_process() -> None:
+    # Sets of words have another order in each; added up one after the other, the last bits differ.
+    program = """
+from memread.memory import _worth
+words = "iron copper silver golden wooden marble ivory amber paper leather velvet cotton".split()
+print(_worth([frozenset(words[first:]) for first in range(len(words))]))
+"""
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in range(3)
+    }
+    assert len(said) == 1
