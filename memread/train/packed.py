@@ -75,7 +75,9 @@ def _attention(
     own = torch.ones(longest, longest, dtype=torch.bool, device=query.device).tril_()
     seen = torch.cat([own.new_ones(longest, shared), own], 1)
     apart = [_apart(x, lengths) for x in (query, key, value)]
-    found = F.scaled_dot_product_attention(
+    # The fused one is slower than products of bfloat16 on a processor (docs/TRAINING.md).
+    plain = query.device.type == "cpu" and query.dtype == torch.bfloat16
+    found = (_products if plain else F.scaled_dot_product_attention)(
         apart[0],
         torch.cat([first_key.expand(len(lengths), -1, -1, -1), apart[1]], 2),
         torch.cat([first_value.expand(len(lengths), -1, -1, -1), apart[2]], 2),
@@ -89,6 +91,13 @@ def _attention(
         )
         parts.insert(0, first[0])
     return torch.cat(parts, 1)[None].transpose(1, 2), None
+
+
+def _products(query: Tensor, key: Tensor, value: Tensor, *, attn_mask: Tensor, scale: float) -> Tensor:
+    """F.scaled_dot_product_attention, one product after the other; the softmax in float32."""
+    scores = (query * scale) @ key.transpose(-1, -2)
+    away = torch.zeros(attn_mask.shape, dtype=scores.dtype).masked_fill_(~attn_mask, float("-inf"))
+    return torch.softmax(scores + away, -1, dtype=torch.float32).to(value.dtype) @ value
 
 
 def _apart(x: Tensor, lengths: Sequence[int]) -> Tensor:

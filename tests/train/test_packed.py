@@ -70,3 +70,30 @@ def test_gradients_may_stop_at_the_prefix() -> None:
     # Where nothing is shared there is nothing to stop at.
     alone = packed.hidden(inner, ROWS[2]), packed.hidden(inner, ROWS[2], through_prefix=False)
     assert torch.allclose(gradients(model, alone[0])[0], gradients(model, alone[1])[0])
+
+
+def test_the_fused_attention_and_its_products_are_the_same() -> None:
+    torch.manual_seed(3)
+    seen = torch.cat([torch.ones(5, 7, dtype=torch.bool), torch.ones(5, 5, dtype=torch.bool).tril()], 1)
+    found = []
+    for attend in (torch.nn.functional.scaled_dot_product_attention, packed._products):
+        torch.manual_seed(4)
+        query, key, value = (torch.randn(2, 3, n, 8, requires_grad=True) for n in (5, 12, 12))
+        out = attend(query, key, value, attn_mask=seen, scale=0.3)
+        out.square().sum().backward()
+        found.append([out, query.grad, key.grad, value.grad])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_in_bfloat16_are_close_to_one_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = randomised(with_lora(tiny_llama()))
+    inner = model.get_base_model()
+    used = []
+    plain = packed._products
+    monkeypatch.setattr(packed, "_products", lambda *x, **how: used.append(1) or plain(*x, **how))
+    with torch.no_grad():
+        expected = masked(inner, ROWS[1])
+        got = packed.hidden(model.to(torch.bfloat16).get_base_model(), ROWS[1]).float()
+    assert used
+    assert float((got - expected).norm() / expected.norm()) < 0.08  # seven bits a product
