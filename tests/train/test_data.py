@@ -309,6 +309,34 @@ def test_written_questions_about_a_text_are_asked_together(folder: Path) -> None
             assert around <= set(range(numbers[0] - 6, numbers[-1] + 7))
 
 
+def test_what_needs_two_paragraphs_stands_among_others_that_are_alike(folder: Path) -> None:
+    corpus = Corpus("train", folder)
+    wordings = Wordings(words.Words(random.Random(1), "train"), frames.frames("train"))
+    made = [puzzle for _ in range(60) if (puzzle := real.written_hops(wordings, corpus)) is not None]
+    assert made
+    texts = {f"{p.title}\n{p.text}": p.title for p in corpus.paragraphs}
+    for puzzle in made:
+        first = puzzle.queries[0]
+        assert first.kind == "multi-hop" and len(first.evidence) == 2
+        beside = {texts[text] for text in puzzle.beside}
+        assert beside and len(beside) <= 6
+        assert not any(title in first.question for title in beside)  # those it is about
+
+
+def test_paragraphs_are_alike_by_their_rarer_words() -> None:
+    corpus = Corpus("train")
+    about = ["a ship of iron", "a ship of wood", "a ship of wood and iron", "a town by a river"]
+    corpus.paragraphs = [Paragraph(f"T{n}", f"It is {text}.") for n, text in enumerate(about)]
+    # "ship" stands in three paragraphs, "iron" in two; the town has nothing of it.
+    assert corpus.alike("Which ship is of iron?", ()) == (
+        "T0\nIt is a ship of iron.",
+        "T2\nIt is a ship of wood and iron.",
+        "T1\nIt is a ship of wood.",
+    )
+    assert corpus.alike("Which ship is of iron?", ("T0", "T1")) == ("T2\nIt is a ship of wood and iron.",)
+    assert corpus.alike("Who else?", ()) == ()
+
+
 def test_overlapping_quotations_are_one_plant() -> None:
     text = "The tin soldier, who had one leg, stood firm. He said nothing.\n\nNobody saw it."
     plants = [*real._planted("", text, ["who had one leg", "one leg, stood firm.", "Nobody saw it.", "gone"])]

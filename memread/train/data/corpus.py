@@ -17,11 +17,14 @@ import json
 import random
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from memread.evidence.words import stems
 from memread.ingest.epub import EpubReading
 from memread.train.data.splits import split_of
 from memread.train.episode import Split
@@ -135,6 +138,32 @@ class Corpus:
             if min(found) >= 0:
                 sources = tuple(places[bisect_right(ends, at)] for at in found)
                 yield Written(item["question"], tuple(item["answers"]), tuple(item["quotes"]), sources)
+
+    @cached_property
+    def written_hops(self) -> list[Written]:
+        """Those of `written` that need several paragraphs."""
+        return [item for item in self.written if len({source.title for source in item.sources}) > 1]
+
+    @cached_property
+    def _having(self) -> dict[str, list[int]]:
+        """word → the numbers of the paragraphs that have it."""
+        found: dict[str, list[int]] = {}
+        for number, paragraph in enumerate(self.paragraphs):
+            for stem in stems(f"{paragraph.title}: {paragraph.text}"):
+                found.setdefault(stem, []).append(number)
+        return found
+
+    def alike(self, question: str, but: Container[str]) -> tuple[str, ...]:
+        """Paragraphs that have most in common with `question`, with their titles above them; none whose title
+        is in `but`. A word counts for the less the more paragraphs have it."""
+        worth: dict[int, float] = defaultdict(float)
+        for stem in sorted(stems(question)):
+            for number in (places := self._having.get(stem, [])):
+                worth[number] += 1 / len(places)
+        best = sorted(worth, key=lambda number: -worth[number])
+        near = (self.paragraphs[number] for number in best)
+        told = (f"{each.title}\n{each.text}" for each in near if each.title not in but)
+        return tuple(islice(told, _AROUND))
 
     def _add_book(self, path: Path) -> None:
         with path.open("rb") as file:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from memread.train.data.corpus import Corpus, Source, around, bare, split_sentences
+from memread.train.data.corpus import Corpus, Written, around, bare, split_sentences
 from memread.train.data.frames import fill, sentence
 from memread.train.data.puzzles import Plant, Puzzle, Query, Wordings
 from memread.train.data.quotes import COMMON, telling
@@ -335,10 +335,19 @@ def multi_hop(w: Wordings, corpus: Corpus) -> Puzzle | None:
 def written(w: Wordings, corpus: Corpus) -> Puzzle | None:
     """Questions written for memread: up to four about one text, which is a paragraph, two that belong together,
     or a few pages of a book. None where nothing would show that a further paragraph matters."""
-    if not corpus.written:
+    return _as_written(w, corpus, corpus.written)
+
+
+def written_hops(w: Wordings, corpus: Corpus) -> Puzzle | None:
+    """The same, of those that need two paragraphs."""
+    return _as_written(w, corpus, corpus.written_hops)
+
+
+def _as_written(w: Wordings, corpus: Corpus, chosen_from: Sequence[Written]) -> Puzzle | None:
+    if not chosen_from:
         return None
-    chosen = w.random.choice(corpus.written)
-    texts, beside = _read_together(w, chosen.sources)
+    chosen = w.random.choice(chosen_from)
+    texts, beside = _read_together(w, chosen, corpus)
     joined = "\n".join(texts.values())
     if len(joined) > _PAGES:
         return None
@@ -363,11 +372,13 @@ _PAGES = 5000
 """Characters of a text that questions are asked about together, at most."""
 
 
-def _read_together(w: Wordings, sources: Sequence[Source]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """({title: text}, what stands around it): paragraphs in the order of `sources`, or so many of a book's
-    around them as chance has it."""
+def _read_together(w: Wordings, chosen: Written, corpus: Corpus) -> tuple[dict[str, str], tuple[str, ...]]:
+    """({title: text}, what stands around it): paragraphs in the order of the reasoning, or so many of a book's
+    around them as chance has it. Around paragraphs stand others that share words with the question."""
+    sources = chosen.sources
     if sources[0].title:
-        return {source.title: source.run[source.at] for source in sources}, ()
+        texts = {source.title: source.run[source.at] for source in sources}
+        return texts, corpus.alike(chosen.question, texts) if len(texts) > 1 else ()
     run = sources[0].run
     first, last = min(source.at for source in sources), max(source.at for source in sources)
     first, last = max(0, first - w.random.randint(0, 5)), last + w.random.randint(1, 6)
@@ -409,5 +420,6 @@ MAKERS: dict[str, tuple[Callable[[Wordings, Corpus], Puzzle | None], float]] = {
     "asked_by_people": (asked_by_people, 2.0),
     "multi_hop": (multi_hop, 2.0),
     "written": (written, 3.0),
+    "written_hops": (written_hops, 0.0),
 }
 """Makers that need files, and how often each is used. One returns None when it found nothing."""
