@@ -31,3 +31,6 @@ class Episode(msgspec.Struct, frozen=True):
     reply: str
     """The ideal last reply, such as "\\\\boxed{7391}"."""
     need_all: bool = False
+    known: str | None = None
+    """The memory that a reading of it begins with ("": an empty one), where sections before its own were read
+    already; None: it is read from the beginning."""

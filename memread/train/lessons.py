@@ -6,6 +6,7 @@ Prompts are built by memread.prompts and encoded by the vocabulary that inferenc
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -95,6 +96,21 @@ class Teacher:
                 groups.setdefault(place, []).append(conversation)
         return [groups[place] for place in sorted(groups)]
 
+    def begun(self, episode: Episode, sections: int, choice: Choice, seed: str) -> Episode:
+        """`episode` from where its last `sections` begin, with a memory of what was before them. With none of
+        them left, its answer is what that memory holds."""
+        r = random.Random(f"{seed}/{episode.id}")
+        memory = before = ""
+        read = max(0, len(episode.segments) - sections)
+        for section, after in zip(episode.segments[:read], episode.memories[:read], strict=True):
+            memory = self._read(episode.question, section, memory, before, after, choice, r)
+            before = after
+        if not sections:
+            episode = supported(episode, memory)
+        return msgspec.structs.replace(
+            episode, segments=episode.segments[read:], memories=episode.memories[read:], known=memory
+        )
+
     def _conversations(
         self, episode: Episode, choice: Choice, r: random.Random, facts: Sequence[str]
     ) -> Iterator[tuple[int, Conversation]]:
@@ -121,8 +137,7 @@ class Teacher:
                 reply = said_briefly(before, after, given, unchanged) if unchanged else after or initial
                 yield place, self._made(kind, parts, reply, choice)
             for number, memory in enumerate(held):
-                noted = before if r.random() < choice.missed else after
-                held[number] = self._read(episode.question, section, memory, before, noted)
+                held[number] = self._read(episode.question, section, memory, before, after, choice, r)
             before = after
         seen: set[str] = set()
         for memory in held:
@@ -135,13 +150,24 @@ class Teacher:
             parts = prompts.answer(
                 self.profile, self.frame, question=episode.question, memory=given or initial
             )
-            reply = answered(episode, memory)
+            reply = supported(episode, memory).reply
             kind = "unsaid" if reply == boxed(NOT_SAID) else "answer"
             yield len(episode.segments), self._made(kind, parts, reply, choice)
 
-    def _read(self, question: str, section: str, memory: str, before: str, after: str) -> str:
-        """What a reading makes of `memory` where it notes what `after` has over `before`."""
+    def _read(
+        self,
+        question: str,
+        section: str,
+        memory: str,
+        before: str,
+        after: str,
+        choice: Choice,
+        r: random.Random,
+    ) -> str:
+        """What a reading makes of `memory` where it notes what `after` has over `before`, or misses that."""
         profile, unchanged = self.profile, self.profile.wording.unchanged
+        if r.random() < choice.missed:
+            after = before
         if not unchanged:
             return after
         memory = rewritten(memory, said_briefly(before, after, memory, unchanged), unchanged)
@@ -199,17 +225,25 @@ def said_briefly(before: str, after: str, given: str, unchanged: str) -> str:
     return "\n".join([unchanged, *new])
 
 
-def answered(episode: Episode, memory: str) -> str:
-    """The ideal last reply of one who has `memory` alone: what of the answer stands in lines that say it."""
+def supported(episode: Episode, memory: str) -> Episode:
+    """`episode` as one must answer it who has `memory` alone: what of the answer stands in lines that say it."""
     evidence = [line for line in episode.memories[-1].split("\n") if line]
     lines = memory.split("\n") if memory else []
     there = [line for line in lines if any(_overlap(line, said) for said in evidence)]
     if all(any(_overlap(line, said) for line in there) for said in evidence):
-        return episode.reply
+        return episode
     known = "\n".join(there).casefold()
-    if episode.need_all:
-        return boxed(", ".join(each for each in episode.answers if each.casefold() in known) or NOT_SAID)
-    return episode.reply if any(each.casefold() in known for each in episode.answers) else boxed(NOT_SAID)
+    found = tuple(each for each in episode.answers if _stands(each.casefold(), known))
+    if found and not episode.need_all:
+        return episode
+    reply = boxed(", ".join(found) or NOT_SAID)
+    return msgspec.structs.replace(episode, answers=found, reply=reply)
+
+
+def _stands(answer: str, known: str) -> bool:
+    """Whether `answer` is in `known` as whole words: "yes" and "no" are said of all that is needed, or not at
+    all."""
+    return answer not in ("yes", "no") and re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", known) is not None
 
 
 _ENOUGH = 40

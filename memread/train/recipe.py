@@ -39,6 +39,9 @@ class Reinforcement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
     temperature: float = 1.0
     top_p: float = 1.0
+    sections: int | None = None
+    """Of a text's last ones, how many a rollout reads: it begins with a memory as supervision makes it of those
+    before them (supervise.choice). 0: the answer alone. None: the whole text, as published."""
     reward: Rule = "exact"
     rejected: Rejected = "train"
     """Whether replies that the guard refused are learned from."""

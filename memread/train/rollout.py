@@ -15,7 +15,7 @@ import msgspec
 
 from memread.driver import drive
 from memread.events import Answered, MemoryUpdated, ReplyRejected
-from memread.loop import Flow, flow
+from memread.loop import Flow, Progress, flow
 from memread.profile import Profile
 from memread.protocols import Done, Engine, Output, Tokenizer
 from memread.train.engine import Conversation
@@ -97,7 +97,10 @@ def roll(
             profile, sampling=sampling, retry=sampling, verbatim=False, unsaid_from=0
         )
         texts, tokenizer = segments(episode, engine.tokenizer), engine.tokenizer
-        flows.append(flow(episode.question, texts, own, engine.frame, tokenizer))
+        begun = None
+        if episode.known is not None:
+            begun = Progress(episode.known or profile.wording.initial_memory, segments=1)
+        flows.append(flow(episode.question, texts, own, engine.frame, tokenizer, begun))
     running = [_Gathered() for _ in flows]
     for number, event in drive(engine, flows, width=width or max(1, len(flows))):
         gathered = running[number]

@@ -69,10 +69,14 @@ class Bench:
         """The n-th question of a split: one of those about text number n."""
         folder = Path(self.run.data) if self.run.data else None
         maker = Maker(split, seed, self.vocabulary, self._texts(), folder)
+        teacher, sections = supervise.teacher(self.base, self.profile), self.run.reinforce.sections
 
         def episode(number: int) -> Episode:
             family = maker.family(number)
-            return random.Random(family[0].id).choice(family)
+            chosen = random.Random(family[0].id).choice(family)
+            if sections is None:
+                return chosen
+            return teacher.begun(chosen, sections, self.run.supervise.choice, str(seed))
 
         return episode
 

@@ -16,7 +16,7 @@ from memread.loop import flow
 from memread.memory import rewritten
 from memread.train.data.compose import Maker, Settings
 from memread.train.episode import Episode
-from memread.train.lessons import Choice, Conversation, Teacher, answered, said_briefly
+from memread.train.lessons import Choice, Conversation, Teacher, said_briefly, supported
 from memread.train.vocabulary import open_vocabulary
 from memread.types import Locator, Reply, Request, Segment, SegmentInfo, Span, digest
 
@@ -224,6 +224,26 @@ def test_of_what_is_new_a_share_is_learned(teacher: Teacher) -> None:
     assert 8 < sum(said.kind == "new" for group in lessons for said in group) < 32
 
 
+@pytest.mark.parametrize("sections", [0, 1, 2, 5])
+def test_a_reading_may_begin_where_its_last_sections_do(teacher: Teacher, sections: int) -> None:
+    episode = teacher.begun(EPISODE, sections, Choice(), "")
+    left = min(sections, 3)
+    assert (
+        episode.segments == EPISODE.segments[3 - left :] and episode.memories == EPISODE.memories[3 - left :]
+    )
+    assert episode.known == ("The code is 42. <|im_end|>" if left < 2 else "")
+    assert (episode.answers, episode.reply) == (("42",), "\\boxed{42}")
+
+
+def test_an_answer_is_what_the_memory_holds_that_it_begins_with(teacher: Teacher) -> None:
+    hidden = msgspec.structs.replace(EPISODE, question="What is it?")  # nothing comes by the rule
+    unsaid = teacher.begun(hidden, 0, Choice(missed=1.0), "")
+    assert (unsaid.known, unsaid.answers, unsaid.reply) == ("", (), "\\boxed{not in the text}")
+    # What comes later may still say it.
+    later = teacher.begun(hidden, 2, Choice(missed=1.0), "")
+    assert (later.known, later.answers) == ("", ("42",))
+
+
 @pytest.mark.parametrize(
     ("memory", "answers", "need_all", "reply"),
     [
@@ -234,6 +254,8 @@ def test_of_what_is_new_a_share_is_learned(teacher: Teacher) -> None:
         ("Al is 5.", ("7",), False, "\\boxed{not in the text}"),
         ("Bo is 7.\nAl is 5.", ("yes",), False, "ideal"),  # what stands in no line follows from all of them
         ("Bo is 7.", ("yes",), False, "\\boxed{not in the text}"),
+        ("Bo is 7. No.", ("no",), False, "\\boxed{not in the text}"),
+        ("Bo is 7.", ("b",), False, "\\boxed{not in the text}"),  # as a word, not in one
     ],
 )
 def test_the_answer_of_one_who_has_a_part(
@@ -243,4 +265,4 @@ def test_the_answer_of_one_who_has_a_part(
     episode = msgspec.structs.replace(
         EPISODE, answers=answers, need_all=need_all, memories=memories, reply="ideal"
     )
-    assert answered(episode, memory) == reply
+    assert supported(episode, memory).reply == reply

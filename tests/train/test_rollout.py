@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from memread.engine.llamacpp.engine import LlamaEngine, Settings
@@ -63,6 +64,27 @@ def test_every_conversation_is_there(engine: TorchEngine, vocabulary: HeaderVoca
     first = [rollout.conversations[0] for rollout in groups[0]]
     assert len({talk.prompt for talk in first}) == 1
     assert len({talk.reply for talk in first}) == 3
+
+
+def test_a_reading_may_begin_with_a_memory(engine: TorchEngine, vocabulary: HeaderVocabulary) -> None:
+    known = [
+        msgspec.structs.replace(EPISODES[0], segments=(), memories=(), known="The Knave stole those tarts."),
+        msgspec.structs.replace(EPISODES[0], segments=(), memories=(), known=""),
+        msgspec.structs.replace(EPISODES[1], segments=EPISODES[1].segments[1:2], known="Some spoons."),
+    ]
+    groups = roll(engine, known, PROFILE, rollouts=2, seed=1)
+    starts = ["The Knave stole those tarts.", "Nothing yet.", "Some spoons."]
+    for group, episode, memory in zip(groups, known, starts, strict=True):
+        for rollout in group:
+            first = rollout.conversations[0]
+            if episode.segments:
+                section = episode.segments[0]
+                prompt = update(PROFILE, FRAME, question=episode.question, memory=memory, section=section)
+            else:
+                assert {talk.kind for talk in rollout.conversations} == {"answer"}
+                assert rollout.answer.memory == memory
+                prompt = answer(PROFILE, FRAME, question=episode.question, memory=memory)
+            assert list(first.prompt) == vocabulary.encode_prompt(prompt)
 
 
 def _check(rollout: Rollout, vocabulary: HeaderVocabulary) -> None:
