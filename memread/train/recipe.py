@@ -124,7 +124,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the frozen weights, and of generation. auto: bfloat16 on a GPU."""
     rollouts: Literal["torch", "llama.cpp"] = "torch"
-    """What generates: llama.cpp writes and loads a merged model after every update."""
+    """What generates: with llama.cpp, an adapter is written and loaded after every update."""
     lora: Lora = Lora()
     supervise: Supervision = Supervision()
     reinforce: Reinforcement = Reinforcement()
