@@ -29,13 +29,14 @@ from memread.engine.llamacpp.copying import Copying
 from memread.engine.llamacpp.library import cpu_threads
 from memread.engine.llamacpp.model import Model
 from memread.engine.llamacpp.quoting import Quoting
-from memread.engine.llamacpp.sampler import sampler
+from memread.engine.llamacpp.sampler import drawn, sampler
 from memread.engine.llamacpp.slot import Prompt, Slot
 from memread.errors import ContextTooSmall, EngineFailed, OutOfMemory
 from memread.protocols import Decoded, Done, Output, Prefill, Tokenizer
 from memread.types import ChatFrame, Counts, EngineInfo, Finish, Reply, Request
 
 _ABORTED = 2  # llama_decode's return value when the abort callback stopped it
+_ENDING = -2  # instead of a row of the batch: Slot.ending
 
 FLASH = {"auto": -1, "off": 0, "on": 1}
 """llama.cpp's enum llama_flash_attn_type."""
@@ -232,6 +233,7 @@ class LlamaEngine:
         for slot in self._slots:
             if slot.busy and slot.ticket in self._stops:
                 outputs += self._finish(slot, self._stops.pop(slot.ticket))
+        outputs += self._join()
         shares = self._fill()
         if not shares:
             return outputs
@@ -283,16 +285,28 @@ class LlamaEngine:
             keep = 0
         del slot.kv[keep:]
 
-    def _take_over(self, slot: Slot) -> None:
-        """What another slot has of a slot's prompt and it has not."""
+    def _take_over(self, slot: Slot, *, whole: bool = False) -> None:
+        """What another slot has of a slot's prompt and it has not; with `whole`, all of it or nothing."""
         others = [other for other in self._slots if other is not slot] if self._cuttable else []
         giver = max(others, key=lambda other: other.has(slot.prompt), default=slot)
         have, had = giver.has(slot.prompt), len(slot.kv)
-        if have > had:
+        if have > had and (have == len(slot.prompt.ids) or not whole):
             self._cut(slot, 0)
             self._api.llama_memory_seq_cp(self._memory, giver.index, slot.index, 0, have)
             slot.kv = slot.prompt.ids[:have]
+            slot.ending = giver.ending if have == len(slot.prompt.ids) else None
             slot.cached += have - had
+
+    def _join(self) -> list[Output]:
+        """Begin the replies to prompts that another slot has computed to their end."""
+        outputs: list[Output] = []
+        for slot in self._slots:
+            if slot.prefilling:
+                self._take_over(slot, whole=True)
+                if len(slot.kv) == len(slot.prompt.ids):
+                    outputs.append(Prefill(slot.ticket, len(slot.kv), len(slot.kv)))
+                    outputs += self._said(slot, [], _ENDING)
+        return outputs
 
     def _fill(self) -> list[_Share]:
         """Fill the batch: with the oldest prompt, or else with every slot's reply. Who has what of it."""
@@ -340,6 +354,19 @@ class LlamaEngine:
             outputs.append(Prefill(slot.ticket, len(slot.kv), len(slot.prompt.ids)))
         if row < 0:
             return outputs
+        if not slot.reply and self._asked_again(slot):
+            slot.ending = self._logits(slot, row).copy()
+        return outputs + self._said(slot, guess, row)
+
+    def _asked_again(self, slot: Slot) -> bool:
+        """Whether others wait with the same prompt."""
+        waiting = [prompt for _, _, prompt in self._queue]
+        waiting += [other.prompt for other in self._slots if other.prefilling and other is not slot]
+        return self._cuttable and any(slot.asks(prompt) for prompt in waiting)
+
+    def _said(self, slot: Slot, guess: Sequence[int], row: int) -> list[Output]:
+        """What a slot says from a row of the batch on, which `guess` goes on from; or from _ENDING."""
+        outputs: list[Output] = []
         for i, expected in enumerate([*guess, None]):
             token = self._draw(slot, row + i)
             if self._model.vocabulary.ends(token):
@@ -367,9 +394,12 @@ class LlamaEngine:
 
     def _draw(self, slot: Slot, row: int) -> int:
         """The next token of a slot's reply, from the logits of a row of the batch."""
-        token: int = self._api.llama_sampler_sample(slot.sampler, self._context, row)
+        if row == _ENDING:
+            token = drawn(self._api, slot.sampler, slot.ending)
+        else:
+            token = self._api.llama_sampler_sample(slot.sampler, self._context, row)
         if slot.decides:
-            odds = self._odds(row)
+            odds = self._odds(slot, row)
             if odds[slot.refusal[-1]] >= slot.refused_from * odds.sum():
                 return slot.refusal[-1]
             if token == slot.refusal[-1]:
@@ -377,7 +407,7 @@ class LlamaEngine:
                 return int(odds.argmax())
         if slot.quoting is None or self._quotes(slot.quoting, token):
             return token
-        vocabulary, logits = self._model.vocabulary, self._logits(row)
+        vocabulary, logits = self._model.vocabulary, self._logits(slot, row)
         pieces, longest = vocabulary.pieces
         known = (pieces[piece] for piece in slot.quoting.continuations(longest) if piece in pieces)
         fitting = list(itertools.chain.from_iterable(known))
@@ -385,15 +415,17 @@ class LlamaEngine:
             fitting.append(vocabulary.end)
         return max(fitting, key=lambda likely: float(logits[likely]), default=token)
 
-    def _odds(self, row: int) -> Any:
+    def _odds(self, slot: Slot, row: int) -> Any:
         """Of each token, against the likeliest: from the logits of a row of the batch."""
         import numpy as np
 
-        logits = self._logits(row).astype(np.float64)
+        logits = self._logits(slot, row).astype(np.float64)
         return np.exp(logits - logits.max())
 
-    def _logits(self, row: int) -> Any:
-        """Of a row of the batch: an array of the vocabulary's length."""
+    def _logits(self, slot: Slot, row: int) -> Any:
+        """Of a row of the batch, or those after a slot's prompt: an array of the vocabulary's length."""
+        if row == _ENDING:
+            return slot.ending
         import numpy as np  # a fifth of a second, which only such a reply should wait for
 
         rows = self._api.llama_get_logits_ith(self._context, row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 from memread.types import Sampling
@@ -23,3 +24,19 @@ def sampler(api: Any, sampling: Sampling) -> Any:
     api.llama_sampler_chain_add(chain, api.llama_sampler_init_temp(sampling.temperature))
     api.llama_sampler_chain_add(chain, api.llama_sampler_init_dist(sampling.seed))
     return chain
+
+
+def drawn(api: Any, chain: Any, logits: Any) -> int:
+    """The token that a chain draws from logits [vocabulary], float32: as llama_sampler_sample from those of a
+    row of a batch."""
+    import numpy as np
+
+    kinds = [("id", np.int32), ("logit", np.float32), ("p", np.float32)]  # llama_token_data
+    candidates = np.zeros(len(logits), dtype=kinds)
+    candidates["id"], candidates["logit"] = np.arange(len(logits)), logits
+    first = candidates.ctypes.data_as(ctypes.POINTER(api.llama_token_data))
+    array = api.llama_token_data_array(first, len(candidates), -1, False)
+    api.llama_sampler_apply(chain, ctypes.byref(array))
+    token: int = array.data[array.selected].id
+    api.llama_sampler_accept(chain, token)
+    return token

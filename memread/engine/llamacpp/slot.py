@@ -55,6 +55,8 @@ class Slot:
         self.prompt = Prompt([], (), 1)
         self.kv: list[int] = []
         """The tokens whose KV it has: of the prompt and the reply."""
+        self.ending: Any = None
+        """The logits after its prompt [vocabulary], where others asked the same: they draw from these."""
         self.reply: list[int] = []
         self.text = ""
         self.max_tokens = 0
@@ -100,13 +102,22 @@ class Slot:
         """At most `room` tokens that it will probably say. One more is drawn after them, within the limit."""
         return self.copying.guess(max(0, min(room, self.max_tokens - len(self.reply) - 1)))
 
+    def asks(self, prompt: Prompt) -> bool:
+        """Whether its prompt is the same, in the same batches."""
+        return self.prompt.ids == prompt.ids and self.prompt.borders == prompt.borders
+
     def has(self, prompt: Prompt) -> int:
-        """How many tokens at the start of `prompt` it has the KV of, from the same batches."""
+        """How many tokens at the start of `prompt` it has the KV of, from the same batches. All of them only
+        where it has the logits after them too."""
+        if self.ending is not None and self.asks(prompt) and len(self.kv) >= len(prompt.ids):
+            return len(prompt.ids)
         shared = self.prompt.shared(prompt)
         return max((border for border in prompt.borders if border <= min(shared, len(self.kv))), default=0)
 
     def begin(self, ticket: int, turn: int, request: Request, prompt: Prompt, copying: Copying) -> None:
         """Take a request. What of the KV is not the prompt's is cut away first."""
+        if len(self.kv) < len(prompt.ids):
+            self.ending = None
         self.ticket, self.turn, self.prompt, self.copying = ticket, turn, prompt, copying
         self.quoting = Quoting(request.words, request.verbatim) if request.verbatim else None
         self.max_tokens = request.max_tokens
