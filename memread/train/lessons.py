@@ -226,7 +226,8 @@ def said_briefly(before: str, after: str, given: str, unchanged: str) -> str:
 
 
 def supported(episode: Episode, memory: str) -> Episode:
-    """`episode` as one must answer it who has `memory` alone: what of the answer stands in lines that say it."""
+    """`episode` as one must answer it who has `memory` alone: what of the answer stands in lines that say
+    it."""
     evidence = [line for line in episode.memories[-1].split("\n") if line]
     lines = memory.split("\n") if memory else []
     there = [line for line in lines if any(_overlap(line, said) for said in evidence)]

@@ -40,8 +40,8 @@ class Reinforcement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     temperature: float = 1.0
     top_p: float = 1.0
     sections: int | None = None
-    """Of a text's last ones, how many a rollout reads: it begins with a memory as supervision makes it of those
-    before them (supervise.choice). 0: the answer alone. None: the whole text, as published."""
+    """Of a text's last ones, how many a rollout reads: it begins with a memory as supervision makes it of
+    those before them (supervise.choice). 0: the answer alone. None: the whole text, as published."""
     reward: Rule = "exact"
     rejected: Rejected = "train"
     """Whether replies that the guard refused are learned from."""
@@ -104,6 +104,9 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pieces nobody watches than on decoding."""
     threads: int = 0
     """Of llama.cpp, where it generates; 0: one a physical core."""
+    copy_ahead: int = 63
+    """With llama.cpp: tokens guessed ahead in a batch, of all rows together. Worth it where memories are
+    written again; short replies of many rows are faster without."""
     graphs: bool = False
     """On a GPU: replay decoding steps as CUDA graphs."""
 

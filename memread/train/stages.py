@@ -193,7 +193,12 @@ class _Llama:
         model = self._inner.enter_context(Model(self._base, adapter=self._adapter))
         engine = LlamaEngine(
             model,
-            Settings(context=settings.context, slots=settings.rows, threads=settings.threads),
+            Settings(
+                context=settings.context,
+                slots=settings.rows,
+                threads=settings.threads,
+                copy_ahead=settings.copy_ahead,
+            ),
             name=bench.base.stem,
             digest="",
         )
