@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise, zip_longest
+from itertools import chain, pairwise
 
 from memread.evidence.statements import sentences
 from memread.evidence.words import stems, words
@@ -130,16 +130,22 @@ def _told(section: str, asked: frozenset[str]) -> Iterator[str]:
     so does each that has a word of the question."""
     for block in _BLANK.split(section):
         lines = _unwrapped([line.strip() for line in block.splitlines() if line.strip()])
-        title, first = "", True
-        for line, following in zip_longest(lines, lines[1:], fillvalue=""):
-            if len(line) <= _TITLE and line[-1] not in _ENDS and len(following) > 2 * len(line):
-                title, first = line, True
-                continue
-            for sentence in sentences(line):
-                own = stems(sentence)
-                tells = title and not stems(title) <= own and (first or asked & own)
-                yield f"{title}: {sentence}" if tells else sentence
-                first = False
+        title = _title(lines)
+        above, text = (lines[:-2], lines[-1]) if title else (lines, "")
+        yield from chain.from_iterable(map(sentences, above))
+        for number, sentence in enumerate(sentences(text)):
+            own = stems(sentence)
+            tells = not stems(title) <= own and (number == 0 or asked & own)
+            yield f"{title}: {sentence}" if tells else sentence
+
+
+def _title(lines: Sequence[str]) -> str:
+    """The title above a block's only paragraph, and below such as "Document 3:", if at all; "" for none. A
+    short line among others, as in a log, is not the title of the next."""
+    if len(lines) != 2 and not (len(lines) == 3 and lines[0].endswith(":")):
+        return ""
+    title, text = lines[-2:]
+    return title if len(title) <= _TITLE and title[-1] not in _ENDS and len(text) > 2 * len(title) else ""
 
 
 def _unwrapped(lines: list[str]) -> list[str]:

@@ -107,6 +107,10 @@ def test_a_title_comes_with_what_stands_below_it() -> None:
     # A line of a log is no title of the next one, and no verse of what goes on.
     log = "Nora Quint went away\nShe was a painter of Hull"
     assert with_nearest("", log, "Was Nora Quint a painter of Hull?", 3) == log
+    log = "08:01 mail sent to Hull\n08:02 the disk of Hull is full\n"
+    log += "08:03 the bank of Hull has closed, and the disk of Hull was not read any more"
+    asked = "Is the disk of Hull full, or the bank closed?"
+    assert with_nearest("", log, asked, 3).split("\n") == log.split("\n")[1:]
 
 
 def test_lines_cut_to_a_width_are_one_paragraph() -> None:
