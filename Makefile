@@ -50,7 +50,7 @@ docs: $(VENV)/.installed  ## What docs/ says of the commands, from the program i
 picture: $(VENV)/.installed  ## The README's picture, from a real reading (some minutes).
 	mkdir -p build
 	$(BIN)/memread ask examples/alice.epub "Who stole the tarts?" --fresh --quiet --events > build/alice.jsonl
-	$(BIN)/python -m memread.views.live --events build/alice.jsonl --at 13 --width 100 --height 26 --svg docs/live.svg
+	$(BIN)/python -m memread.views.live --events build/alice.jsonl --at 49 --width 100 --height 26 --svg docs/live.svg
 
 # The CPU build where the machine offers one; elsewhere this is the build with CUDA, of some gigabytes.
 $(VENV)/.installed-train: $(VENV)/.installed-test
