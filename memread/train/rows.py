@@ -12,6 +12,8 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from memread.engine.llamacpp.slot import common
+
 
 class Spoken(Protocol):
     """A prompt and its reply, in tokens."""
@@ -94,7 +96,7 @@ def families(prompts: Sequence[tuple[int, ...]]) -> list[list[int]]:
     found: list[list[int]] = []
     for number in sorted(range(len(prompts)), key=lambda number: prompts[number]):
         prompt = prompts[number]
-        if found and 2 * _common(prompts[found[-1][0]], prompt) >= len(prompt):
+        if found and 2 * common(prompts[found[-1][0]], prompt) >= len(prompt):
             found[-1].append(number)
         else:
             found.append([number])
@@ -109,7 +111,7 @@ def _cut(places: Iterable[int], conversations: Sequence[Spoken], limit: int) -> 
         said = conversations[place]
         own = len(said.prompt) + len(said.reply) - 1
         if held:
-            alike = min(shared, len(said.prompt) - 1, _common(conversations[held[0]].prompt, said.prompt))
+            alike = min(shared, len(said.prompt) - 1, common(conversations[held[0]].prompt, said.prompt))
             if tokens + own - alike * len(held) <= limit:
                 held.append(place)
                 shared, tokens = alike, tokens + own
@@ -123,10 +125,4 @@ def _cut(places: Iterable[int], conversations: Sequence[Spoken], limit: int) -> 
 def shared_by(prompts: Sequence[tuple[int, ...]]) -> int:
     """How many tokens at the start all prompts share; each keeps one of its own, to predict from."""
     first, *others = prompts
-    return min([len(first) - 1, *(min(len(other) - 1, _common(first, other)) for other in others)])
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """The length of their common beginning."""
-    shorter = min(len(one), len(other))
-    return next((i for i in range(shorter) if one[i] != other[i]), shorter)
+    return min([len(first) - 1, *(min(len(other) - 1, common(first, other)) for other in others)])

@@ -15,7 +15,6 @@ would change, and with it, in the last bits, the whole reply (docs/PERFORMANCE.m
 from __future__ import annotations
 
 import ctypes
-import itertools
 import platform
 import threading
 import time
@@ -28,15 +27,13 @@ import msgspec
 from memread.engine.llamacpp.copying import Copying
 from memread.engine.llamacpp.library import cpu_threads
 from memread.engine.llamacpp.model import Model
-from memread.engine.llamacpp.quoting import Quoting
-from memread.engine.llamacpp.sampler import drawn, sampler
-from memread.engine.llamacpp.slot import Prompt, Slot
+from memread.engine.llamacpp.sampler import ENDING, Drawing, sampler
+from memread.engine.llamacpp.slot import Prompt, Slot, common
 from memread.errors import ContextTooSmall, EngineFailed, OutOfMemory
 from memread.protocols import Decoded, Done, Output, Prefill, Tokenizer
 from memread.types import ChatFrame, Counts, EngineInfo, Finish, Reply, Request
 
 _ABORTED = 2  # llama_decode's return value when the abort callback stopped it
-_ENDING = -2  # instead of a row of the batch: Slot.ending
 
 FLASH = {"auto": -1, "off": 0, "on": 1}
 """llama.cpp's enum llama_flash_attn_type."""
@@ -148,6 +145,7 @@ class LlamaEngine:
             raise EngineFailed(f"llama.cpp made no context: {model.lib.last_error()}")
         model.attach_adapter(self._context)
         self._memory = api.llama_get_memory(self._context)
+        self._drawing = Drawing(model, self._context)
         self._batch = api.llama_batch_init(self._capacity, 0, 1)
         self._slots = [Slot(i) for i in range(settings.slots)]
         self._turns = 0
@@ -208,7 +206,7 @@ class LlamaEngine:
         ids = encode(request.prompt)
         # The last token of a part may be another one when something follows it.
         parts = (encode(request.prompt[:count])[:-1] for count in request.shared)
-        stretches = {_alike(part, ids) for part in parts}
+        stretches = {common(part, ids) for part in parts}
         return Prompt(ids, sorted(stretches), self._settings.batch, self._least)
 
     def _copying(self, request: Request) -> Copying:
@@ -223,7 +221,7 @@ class LlamaEngine:
             return []
         encode, (begins, goes_on) = self._model.vocabulary.encode, request.refusal
         ids = encode(begins + goes_on)
-        return ids[: _alike(encode(begins), ids) + 1]
+        return ids[: common(encode(begins), ids) + 1]
 
     def step(self) -> Sequence[Output]:
         outputs: list[Output] = []
@@ -285,27 +283,28 @@ class LlamaEngine:
             keep = 0
         del slot.kv[keep:]
 
-    def _take_over(self, slot: Slot, *, whole: bool = False) -> None:
-        """What another slot has of a slot's prompt and it has not; with `whole`, all of it or nothing."""
+    def _take_over(self, slot: Slot) -> None:
+        """What another slot has of a slot's prompt and it has not."""
         others = [other for other in self._slots if other is not slot] if self._cuttable else []
         giver = max(others, key=lambda other: other.has(slot.prompt), default=slot)
         have, had = giver.has(slot.prompt), len(slot.kv)
-        if have > had and (have == len(slot.prompt.ids) or not whole):
+        if have > had:
             self._cut(slot, 0)
             self._api.llama_memory_seq_cp(self._memory, giver.index, slot.index, 0, have)
             slot.kv = slot.prompt.ids[:have]
-            slot.ending = giver.ending if have == len(slot.prompt.ids) else None
+            if giver.ended(slot.prompt):
+                slot.ending = giver.ending
             slot.cached += have - had
 
     def _join(self) -> list[Output]:
         """Begin the replies to prompts that another slot has computed to their end."""
         outputs: list[Output] = []
         for slot in self._slots:
-            if slot.prefilling:
-                self._take_over(slot, whole=True)
-                if len(slot.kv) == len(slot.prompt.ids):
-                    outputs.append(Prefill(slot.ticket, len(slot.kv), len(slot.kv)))
-                    outputs += self._said(slot, [], _ENDING)
+            if slot.prefilling and any(other.ended(slot.prompt) for other in self._slots):
+                self._take_over(slot)
+            if slot.prefilling and slot.ended(slot.prompt):
+                outputs.append(Prefill(slot.ticket, len(slot.kv), len(slot.kv)))
+                outputs += self._said(slot, [], ENDING)
         return outputs
 
     def _fill(self) -> list[_Share]:
@@ -355,7 +354,7 @@ class LlamaEngine:
         if row < 0:
             return outputs
         if not slot.reply and self._asked_again(slot):
-            slot.ending = self._logits(slot, row).copy()
+            slot.ending = self._drawing.logits(slot, row).copy()
         return outputs + self._said(slot, guess, row)
 
     def _asked_again(self, slot: Slot) -> bool:
@@ -365,7 +364,7 @@ class LlamaEngine:
         return self._cuttable and any(slot.asks(prompt) for prompt in waiting)
 
     def _said(self, slot: Slot, guess: Sequence[int], row: int) -> list[Output]:
-        """What a slot says from a row of the batch on, which `guess` goes on from; or from _ENDING."""
+        """What a slot says from a row of the batch on, which `guess` goes on from; or from ENDING."""
         outputs: list[Output] = []
         for i, expected in enumerate([*guess, None]):
             token = self._draw(slot, row + i)
@@ -394,49 +393,7 @@ class LlamaEngine:
 
     def _draw(self, slot: Slot, row: int) -> int:
         """The next token of a slot's reply, from the logits of a row of the batch."""
-        if row == _ENDING:
-            token = drawn(self._api, slot.sampler, slot.ending)
-        else:
-            token = self._api.llama_sampler_sample(slot.sampler, self._context, row)
-        if slot.decides:
-            odds = self._odds(slot, row)
-            if odds[slot.refusal[-1]] >= slot.refused_from * odds.sum():
-                return slot.refusal[-1]
-            if token == slot.refusal[-1]:
-                odds[token] = 0.0
-                return int(odds.argmax())
-        if slot.quoting is None or self._quotes(slot.quoting, token):
-            return token
-        vocabulary, logits = self._model.vocabulary, self._logits(slot, row)
-        pieces, longest = vocabulary.pieces
-        known = (pieces[piece] for piece in slot.quoting.continuations(longest) if piece in pieces)
-        fitting = list(itertools.chain.from_iterable(known))
-        if vocabulary.end >= 0 and (slot.quoting.ends() or not fitting):
-            fitting.append(vocabulary.end)
-        return max(fitting, key=lambda likely: float(logits[likely]), default=token)
-
-    def _odds(self, slot: Slot, row: int) -> Any:
-        """Of each token, against the likeliest: from the logits of a row of the batch."""
-        import numpy as np
-
-        logits = self._logits(slot, row).astype(np.float64)
-        return np.exp(logits - logits.max())
-
-    def _logits(self, slot: Slot, row: int) -> Any:
-        """Of a row of the batch, or those after a slot's prompt: an array of the vocabulary's length."""
-        if row == _ENDING:
-            return slot.ending
-        import numpy as np  # a fifth of a second, which only such a reply should wait for
-
-        rows = self._api.llama_get_logits_ith(self._context, row)
-        return np.ctypeslib.as_array(rows, shape=(self._model.vocabulary.size,))
-
-    def _quotes(self, quoting: Quoting, token: int) -> bool:
-        """Whether a reply made of quotations may go on with this token."""
-        if self._model.vocabulary.ends(token):
-            return quoting.ends()
-        piece = self._model.vocabulary.piece(token)
-        return bool(piece) and quoting.fits(piece)
+        return self._drawing.token(slot, row)
 
     def _finish(self, slot: Slot, finish: Finish) -> list[Output]:
         outputs: list[Output] = []
@@ -470,12 +427,6 @@ class LlamaEngine:
         raise EngineFailed(
             f"llama.cpp failed while reading (code {code}): {self._model.lib.last_error()}".rstrip(": ")
         )
-
-
-def _alike(one: Sequence[int], other: Sequence[int]) -> int:
-    """The length of their common beginning."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((i for i, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
 
 
 def _c_library() -> Any:

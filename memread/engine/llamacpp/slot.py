@@ -36,11 +36,7 @@ class Prompt:
 
     def shared(self, other: Prompt) -> int:
         """How many tokens at its start are also at the other's, in the same whole batches."""
-        count = 0
-        for mine, theirs in zip(self._keys, other._keys, strict=False):
-            if mine != theirs:
-                break
-            count += 1
+        count = common(self._keys, other._keys)
         return self.borders[count - 1] if count else 0
 
 
@@ -106,10 +102,14 @@ class Slot:
         """Whether its prompt is the same, in the same batches."""
         return self.prompt.ids == prompt.ids and self.prompt.borders == prompt.borders
 
+    def ended(self, prompt: Prompt) -> bool:
+        """Whether it has all of `prompt`, and the logits after it."""
+        return self.ending is not None and self.asks(prompt) and len(self.kv) >= len(prompt.ids)
+
     def has(self, prompt: Prompt) -> int:
         """How many tokens at the start of `prompt` it has the KV of, from the same batches. All of them only
         where it has the logits after them too."""
-        if self.ending is not None and self.asks(prompt) and len(self.kv) >= len(prompt.ids):
+        if self.ended(prompt):
             return len(prompt.ids)
         shared = self.prompt.shared(prompt)
         return max((border for border in prompt.borders if border <= min(shared, len(self.kv))), default=0)
@@ -145,3 +145,9 @@ class Slot:
         if self.sampler:
             api.llama_sampler_free(self.sampler)
             self.sampler = None
+
+
+def common(one: Sequence[object], other: Sequence[object]) -> int:
+    """How many items two sequences begin with in common."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
