@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import itertools
-import json
 import random
 import re
 from pathlib import Path
@@ -15,11 +13,10 @@ import pytest
 from memread.errors import ConfigError
 from memread.train.data import frames, questions, quotes, real, relations, words
 from memread.train.data.compose import Maker, Settings
-from memread.train.data.corpus import Corpus, Paragraph, split_sentences
+from memread.train.data.corpus import Corpus
 from memread.train.data.puzzles import MAKERS, Wordings
 from memread.train.data.splits import deal, share
 from memread.train.episode import NOT_SAID, Episode, Split
-from tests.ingest.samples import epub
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -42,97 +39,6 @@ def maker(split: Split, folder: Path | None = None, **changes: Any) -> Maker:
 def episodes(split: Split, number: int = 120, folder: Path | None = None, **changes: Any) -> list[Episode]:
     made = maker(split, folder, **changes)
     return [e for index in range(number) for e in made.family(index)]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of real data, in small, made up."""
-    root = tmp_path_factory.mktemp("data")
-    (root / "qa" / "train").mkdir(parents=True)
-    (root / "qa" / "eval").mkdir(parents=True)
-    r = random.Random(0)
-    w = words.Words(r, "train")
-
-    def text(title: str) -> list[str]:
-        return [
-            f"{title} is a {w.pick('ADJECTIVES')} film directed by {w.person()}.",
-            f"It was released in {r.randint(1900, 2020)} and nobody in {w.place()} noticed it.",
-            f"The {w.pick('NOUNS')} of {w.place()} is shown in it for {r.randint(2, 90)} minutes.",
-        ]
-
-    titles = [f"The {w.made_up()} {w.made_up()}" for _ in range(300)]
-    paragraphs = [{"title": title, "text": " ".join(text(title))} for title in titles]
-    hops = []
-    for one, other in zip(titles[::2], titles[1::2], strict=True):
-        context = [[one, text(one)], [other, text(other)]]
-        hops.append(
-            {
-                "question": f"Which came first, {one} or {other}?",
-                "answer": one,
-                "type": "comparison",
-                "supporting_facts": [[one, 1], [other, 1]],
-                "context": context,
-            }
-        )
-    contexts = [" ".join(text(title)) for title in titles]
-    squad = [
-        {
-            "context": context,
-            "qas": [
-                {
-                    "question": f"Who is {n}?",
-                    "answers": [{"text": context[10:20], "answer_start": 10}],
-                },
-                {"question": f"Who is not {n}?", "answers": []},
-            ],
-        }
-        for n, context in enumerate(contexts)
-    ]
-    for name, content in {
-        "train/paragraphs": paragraphs,
-        "train/hotpotqa": hops,
-        "train/squad": {"data": [{"title": "All_films", "paragraphs": squad}]},
-        "eval/paragraphs": [{"title": "Secret", "text": "EVALUATION ONLY. " * 20}],
-    }.items():
-        with gzip.open(root / "qa" / f"{name}.json.gz", "wt", encoding="utf-8") as file:
-            json.dump(content, file)
-    written = []
-    for n, paragraph in enumerate(paragraphs):
-        first, second, _ = split_sentences(paragraph["text"])
-        year = re.search(r"in (\d+)", second)
-        assert year
-        written += [
-            {
-                "question": f"When did {paragraph['title']} come out?",
-                "answers": [year[1]],
-                "quotes": [second],
-            },
-            {"question": f"Who acted in {paragraph['title']}?", "answers": [], "quotes": [first]},
-        ]
-        if n % 2:
-            other = split_sentences(paragraphs[n - 1]["text"])[0]
-            asked = f"Are {paragraphs[n - 1]['title']} and {paragraph['title']} films?"
-            written.append({"question": asked, "answers": ["film"], "quotes": [other, first]})
-    lines = "\n".join(json.dumps(item) for item in written)
-    (root / "qa" / "train" / "written.jsonl").write_text(lines)
-    book = [
-        " ".join([f"Chapter {n} tells of {w.person()}.", *text(f"The {w.made_up()}"), f"End of chapter {n}."])
-        for n in range(200)
-    ]
-    asked = [
-        {
-            "question": f"What ended with chapter {n}?",
-            "answers": [f"chapter {n}"],
-            "quotes": [f"End of chapter {n}."],
-        }
-        for n in range(1, 200)
-    ]
-    asked.append({"question": "Who else?", "answers": ["x"], "quotes": ["This stands nowhere."]})
-    (root / "qa" / "train" / "more-written.jsonl").write_text("\n".join(json.dumps(item) for item in asked))
-    (root / "books").mkdir()
-    page = f"<html><body>{''.join(f'<p>{text}</p>' for text in book)}</body></html>"
-    epub(root / "books" / "films.epub", {"book.xhtml": page})
-    return root
 
 
 def test_the_same_anywhere_any_time() -> None:
@@ -272,79 +178,6 @@ def test_splits_share_no_text(folder: Path) -> None:
     assert not any("EVALUATION" in text for found in texts for text in found)
 
 
-def test_written_questions_are_found_by_what_they_quote(folder: Path) -> None:
-    corpora = [Corpus(split, folder) for split in SPLITS]
-    found = [item for corpus in corpora for item in corpus.written]
-    asked = [item.question for item in found]
-    assert len(asked) == len(set(asked)) and "Who else?" not in asked
-    assert sum("chapter" in question for question in asked) == 199
-    for item in found:
-        for quote, source in zip(item.quotes, item.sources, strict=True):
-            assert quote in source.run[source.at]
-            assert source.title == "" or source.run[source.at].startswith(source.title)
-
-
-def test_written_questions_about_a_text_are_asked_together(folder: Path) -> None:
-    corpus = Corpus("train", folder)
-    wordings = Wordings(words.Words(random.Random(1), "train"), frames.frames("train"))
-    made = [puzzle for _ in range(300) if (puzzle := real.written(wordings, corpus)) is not None]
-    kinds = {query.kind for puzzle in made for query in puzzle.queries}
-    assert kinds == {"real", "multi-hop", "not-in-text"}
-    assert max(len(puzzle.queries) for puzzle in made) == 4
-    texts = {item.question: item for item in corpus.written}
-    for puzzle in made:
-        whole = "".join(plant.before + plant.text + plant.after.replace("\0", " ") for plant in puzzle.plants)
-        for query in puzzle.queries:
-            item = texts[query.question]
-            assert all(quote in whole for quote in item.quotes)
-            read = " ".join(puzzle.plants[i].text for i in query.evidence)
-            assert query.answers == item.answers
-            assert not query.answers or all(quote in read for quote in item.quotes)
-        # A few pages of a book, in its order, and what surrounds them.
-        if "End of chapter" in whole:
-            numbers = [int(n) for n in re.findall(r"End of chapter (\d+)\.", whole)]
-            assert numbers == list(range(numbers[0], numbers[-1] + 1))
-            around = {int(n) for text in puzzle.beside for n in re.findall(r"End of chapter (\d+)\.", text)}
-            assert around and not around.intersection(numbers)
-            assert around <= set(range(numbers[0] - 6, numbers[-1] + 7))
-
-
-def test_what_needs_two_paragraphs_stands_among_others_that_are_alike(folder: Path) -> None:
-    corpus = Corpus("train", folder)
-    wordings = Wordings(words.Words(random.Random(1), "train"), frames.frames("train"))
-    made = [puzzle for _ in range(60) if (puzzle := real.written_hops(wordings, corpus)) is not None]
-    assert made
-    texts = {f"{p.title}\n{p.text}": p.title for p in corpus.paragraphs}
-    for puzzle in made:
-        first = puzzle.queries[0]
-        assert first.kind == "multi-hop" and len(first.evidence) == 2
-        beside = {texts[text] for text in puzzle.beside}
-        assert beside and len(beside) <= 6
-        assert not any(title in first.question for title in beside)  # those it is about
-
-
-def test_paragraphs_are_alike_by_their_rarer_words() -> None:
-    corpus = Corpus("train")
-    about = ["a ship of iron", "a ship of wood", "a ship of wood and iron", "a town by a river"]
-    corpus.paragraphs = [Paragraph(f"T{n}", f"It is {text}.") for n, text in enumerate(about)]
-    # "ship" stands in three paragraphs, "iron" in two; the town has nothing of it.
-    assert corpus.alike("Which ship is of iron?", ()) == (
-        "T0\nIt is a ship of iron.",
-        "T2\nIt is a ship of wood and iron.",
-        "T1\nIt is a ship of wood.",
-    )
-    assert corpus.alike("Which ship is of iron?", ("T0", "T1")) == ("T2\nIt is a ship of wood and iron.",)
-    assert corpus.alike("Who else?", ()) == ()
-
-
-def test_overlapping_quotations_are_one_plant() -> None:
-    text = "The tin soldier, who had one leg, stood firm. He said nothing.\n\nNobody saw it."
-    plants = [*real._planted("", text, ["who had one leg", "one leg, stood firm.", "Nobody saw it.", "gone"])]
-    assert [plant.text for plant in plants] == ["who had one leg, stood firm.", "Nobody saw it."]
-    assert plants[0].before == "The tin soldier, " and plants[0].after == "\0"
-    assert plants[1].after == ""
-
-
 def test_the_haystack_may_come_from_beside_the_questions(folder: Path) -> None:
     often = dict.fromkeys([*MAKERS, *real.MAKERS], 0.0) | {"written": 1.0}
 
@@ -377,16 +210,6 @@ def test_a_line_stays_in_its_split_when_others_are_added() -> None:
         assert set(share(lines[::2], split)) <= set(share(lines, split))
 
 
-def test_sentences_are_not_cut_at_initials() -> None:
-    text = 'J. R. R. Tolkien wrote it. It came out in 1937. "So it did." He smiled.'
-    assert split_sentences(text) == [
-        "J. R. R. Tolkien wrote it.",
-        "It came out in 1937.",
-        '"So it did."',
-        "He smiled.",
-    ]
-
-
 @pytest.mark.parametrize(
     ("sentence", "asked", "answers", "quoted"),
     [
@@ -411,39 +234,6 @@ def test_a_quotation_begins_where_it_tells_something(
     sentence: str, asked: str, answers: list[str], quoted: str
 ) -> None:
     assert sentence[quotes.begins(sentence, asked, answers) :] == quoted
-
-
-PARAGRAPHS = {
-    "The Bowen River is a river located in North Queensland.": "The Bowen River a river located",
-    "He was the eldest legitimate son of Duke Henry Tuchet.": "Al Moe",
-    "Gordon Flemyng directed six theatrical features in Leeds.": "how many theatrical features",
-    "It was composed in January by Clara Schumann, who played it in Vienna.": "Al Moe",
-    "The museum opened in 1932 with little ado; Her brother Ned paid.": "The museum opened in",
-}
-
-
-def test_sentences_ask_about_themselves() -> None:
-    found: dict[str, set[tuple[str, str]]] = {text: set() for text in PARAGRAPHS}
-    for split in SPLITS:
-        corpus = Corpus(split)
-        for text, made in found.items():
-            corpus.paragraphs = [Paragraph("Al Moe (painter)", text)]
-            for seed in range(60):
-                w = Wordings(words.Words(random.Random(seed), split), frames.frames(split))
-                puzzle = real.in_place(w, corpus)
-                if puzzle is not None:
-                    (query,) = puzzle.queries
-                    made.add((query.question, *query.answers))
-    for text, made in found.items():
-        assert any(PARAGRAPHS[text] in question for question, _ in made), (text, made)
-        for question, answer in made:
-            assert answer in text and answer not in question
-            assert not re.match("(?:He|Her|In what was He|It was comp)", question), question
-    questions = {question for made in found.values() for question, _ in made}
-    assert any(re.match(r"Of .* was Al Moe the eldest legitimate son\?", question) for question in questions)
-    assert any(
-        re.match("(?:Who|What) or (?:who|what|which) directed six", question) for question in questions
-    )
 
 
 def test_how_often_each_maker_is_used_may_be_said() -> None:
