@@ -10,25 +10,23 @@ then said of it.
 from __future__ import annotations
 
 import argparse
-import random
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
-from benchmarks.models import embedded
+from benchmarks.models import TINY, embedded
 from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.engine.llamacpp.model import Model
 from memread.eval.intervals import Interval, paired, wilson
 from memread.profile import Profile, load
 from memread.train.data.compose import Maker
-from memread.train.episode import Episode
-from memread.train.recipe import read_run, recipe_file
+from memread.train.episode import Episode, Split
+from memread.train.recipe import Run, read_run, recipe_file
 from memread.train.rewards import outcome
 from memread.train.rollout import Recorder, roll
 from memread.train.supervise import teacher
-
-_TINY = Path(__file__).parent.parent / "models" / "tiny"
 
 
 def main() -> None:
@@ -40,8 +38,8 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=300)
     parser.add_argument("--threads", type=int, default=0)
     given = parser.parse_args()
-    profile = load(_TINY / "profile.toml")
-    episodes = asked(given.texts, given.recipe, given.split, given.questions)
+    profile = load(TINY / "profile.toml")
+    episodes = asked(given.texts, read_run(recipe_file(given.recipe)), profile, given.split, given.questions)
     scores = [answered(path, episodes, profile, given.threads) for path in given.adapters]
     kinds: dict[str, list[int]] = defaultdict(list)
     for place, episode in enumerate(episodes):
@@ -59,17 +57,12 @@ def main() -> None:
     print()
 
 
-def asked(texts: Path, recipe: str, split: str, count: int) -> list[Episode]:
+def asked(texts: Path, run: Run, profile: Profile, split: Split, count: int) -> list[Episode]:
     """Questions with the memory that they are answered from; one a text."""
-    run = read_run(recipe_file(recipe))
-    taught = teacher(embedded(), load(_TINY / "profile.toml"))
-    maker = Maker("dev" if split == "dev" else "test", 0, taught.vocabulary, run.texts, texts)
-    found = []
-    for number in range(count):
-        family = maker.family(number)
-        chosen = random.Random(family[0].id).choice(family)
-        found.append(taught.begun(chosen, 0, run.supervise.choice, "0"))
-    return found
+    taught = teacher(embedded(), profile)
+    maker = Maker(split, 0, taught.vocabulary, run.texts, texts)
+    episodes = itertools.islice(maker.episodes(), count)
+    return [taught.begun(episode, 0, run.supervise.choice, "0") for episode in episodes]
 
 
 def answered(adapter: Path, episodes: Sequence[Episode], profile: Profile, threads: int) -> list[float]:

@@ -20,6 +20,8 @@ from memread.protocols import Done, Prefill
 from memread.types import Passage, Reply, Request
 
 BOOK = Path(__file__).parent.parent / "examples" / "alice.epub"
+TINY = Path(__file__).parent.parent / "models" / "tiny"
+"""The bundled reader's adapter and profile."""
 FILE_TYPES = {"f16": 1, "q4_0": 2, "q4_1": 3, "q8_0": 7, "bf16": 32}
 """llama.cpp's enum llama_ftype."""
 

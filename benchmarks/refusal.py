@@ -14,7 +14,7 @@ from statistics import mean
 
 import numpy as np
 
-from benchmarks.models import embedded
+from benchmarks.models import TINY, embedded
 from memread.engine.llamacpp.bare import Bare
 from memread.engine.llamacpp.engine import Settings
 from memread.engine.llamacpp.model import Model
@@ -28,7 +28,6 @@ from memread.train.rows import shared_by
 from memread.train.supervise import teacher
 
 THRESHOLDS = (0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
-_TINY = Path(__file__).parent.parent / "models" / "tiny"
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     given = parser.parse_args()
     stage = read_run(recipe_file(given.recipe)).supervise.stages[0]
-    taught = teacher(embedded(), load(_TINY / "profile.toml"))
+    taught = teacher(embedded(), load(TINY / "profile.toml"))
     maker = Maker("dev", 0, taught.vocabulary, stage.data, given.texts)
     choice = Choice(new=0, kept=0, empty=0, false_entries=0.2, missed=0.5)
     refusal, answer = (tuple(taught.vocabulary.encode(boxed(text))) for text in (NOT_SAID, "42"))
@@ -47,7 +46,7 @@ def main() -> None:
     refusals: list[float] = []
     answers: list[tuple[float, bool]] = []
     with (
-        Model(embedded(), adapter=_TINY / "adapter.gguf") as model,
+        Model(embedded(), adapter=TINY / "adapter.gguf") as model,
         Bare(model, Settings(1024, threads=given.threads)) as bare,
     ):
         for number in range(given.families):

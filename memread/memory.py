@@ -133,9 +133,10 @@ def _told(section: str, asked: frozenset[str]) -> Iterator[str]:
         title = _title(lines)
         above, text = (lines[:-2], lines[-1]) if title else (lines, "")
         yield from chain.from_iterable(map(sentences, above))
+        named = stems(title)
         for number, sentence in enumerate(sentences(text)):
             own = stems(sentence)
-            tells = not stems(title) <= own and (number == 0 or asked & own)
+            tells = not named <= own and (number == 0 or asked & own)
             yield f"{title}: {sentence}" if tells else sentence
 
 

@@ -100,11 +100,10 @@ class Teacher:
         """`episode` from where its last `sections` begin, with a memory of what was before them. With none of
         them left, its answer is what that memory holds."""
         r = random.Random(f"{seed}/{episode.id}")
-        memory = before = ""
+        memory = ""
         read = max(0, len(episode.segments) - sections)
-        for section, after in zip(episode.segments[:read], episode.memories[:read], strict=True):
-            memory = self._read(episode.question, section, memory, before, after, choice, r)
-            before = after
+        for place in range(read):
+            memory = self._read(episode, place, memory, choice, r)
         if not sections:
             episode = supported(episode, memory)
         return msgspec.structs.replace(
@@ -137,7 +136,7 @@ class Teacher:
                 reply = said_briefly(before, after, given, unchanged) if unchanged else after or initial
                 yield place, self._made(kind, parts, reply, choice)
             for number, memory in enumerate(held):
-                held[number] = self._read(episode.question, section, memory, before, after, choice, r)
+                held[number] = self._read(episode, place, memory, choice, r)
             before = after
         seen: set[str] = set()
         for memory in held:
@@ -154,26 +153,19 @@ class Teacher:
             kind = "unsaid" if reply == boxed(NOT_SAID) else "answer"
             yield len(episode.segments), self._made(kind, parts, reply, choice)
 
-    def _read(
-        self,
-        question: str,
-        section: str,
-        memory: str,
-        before: str,
-        after: str,
-        choice: Choice,
-        r: random.Random,
-    ) -> str:
-        """What a reading makes of `memory` where it notes what `after` has over `before`, or misses that."""
+    def _read(self, episode: Episode, place: int, memory: str, choice: Choice, r: random.Random) -> str:
+        """What a reading makes of `memory` at section number `place`, 0-based: it notes what is new there, or
+        misses that."""
         profile, unchanged = self.profile, self.profile.wording.unchanged
+        before, after = ("", *episode.memories)[place : place + 2]
         if r.random() < choice.missed:
             after = before
         if not unchanged:
             return after
         memory = rewritten(memory, said_briefly(before, after, memory, unchanged), unchanged)
         if profile.nearest:
-            memory = with_nearest(memory, section, question, profile.nearest)
-        return within(memory, question, profile.budget.memory, self.vocabulary)
+            memory = with_nearest(memory, episode.segments[place], episode.question, profile.nearest)
+        return within(memory, episode.question, profile.budget.memory, self.vocabulary)
 
     def _with_false_entries(
         self,

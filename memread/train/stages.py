@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import random
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib import metadata as packages
@@ -70,16 +69,15 @@ class Bench:
         """The n-th question of a split: one of those about text number n."""
         folder = Path(self.run.data) if self.run.data else None
         maker = Maker(split, seed, self.vocabulary, self._texts(), folder)
-        teacher, sections = supervise.teacher(self.base, self.profile), self.run.reinforce.sections
+        sections = self.run.reinforce.sections
+        if sections is None:
+            return maker.episode
+        teacher = supervise.teacher(self.base, self.profile)
 
-        def episode(number: int) -> Episode:
-            family = maker.family(number)
-            chosen = random.Random(family[0].id).choice(family)
-            if sections is None:
-                return chosen
-            return teacher.begun(chosen, sections, self.run.supervise.choice, str(seed))
+        def begun(number: int) -> Episode:
+            return teacher.begun(maker.episode(number), sections, self.run.supervise.choice, str(seed))
 
-        return episode
+        return begun
 
     def save_lora(self, path: Path) -> None:
         """Write the present LoRA weights; a kill leaves the old file or the new one."""

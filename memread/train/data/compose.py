@@ -67,14 +67,14 @@ class Maker:
                 return episodes
         raise AssertionError
 
-    def families(self, start: int = 0) -> Iterator[tuple[Episode, ...]]:
-        """Without end, from text number `start`."""
-        return map(self.family, count(start))
+    def episode(self, index: int) -> Episode:
+        """One question about text number `index`: for rollouts, where every question is read on its own."""
+        family = self.family(index)
+        return random.Random(family[0].id).choice(family)
 
     def episodes(self, start: int = 0) -> Iterator[Episode]:
-        """One question a text, without end: for rollouts, where every question is read on its own."""
-        for family in self.families(start):
-            yield random.Random(family[0].id).choice(family)
+        """The same without end, from text number `start`."""
+        return map(self.episode, count(start))
 
 
 def _family(maker: Maker, r: random.Random, lines: Frames, name: str) -> tuple[Episode, ...]:
