@@ -17,6 +17,7 @@ from memread.errors import ModelUnloadable
 from memread.loop import boxed
 from memread.memory import rewritten, with_nearest, within
 from memread.profile import Profile
+from memread.train.bounds import Share, Weight, Whole
 from memread.train.data.quotes import telling
 from memread.train.episode import NOT_SAID, Episode
 from memread.train.vocabulary import PromptVocabulary
@@ -41,24 +42,24 @@ class Conversation(NamedTuple):
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which conversations of an episode are learned from."""
 
-    new: float = 1.0
+    new: Share = 1.0
     """The share of the updates that change something."""
-    kept: float = 0.3
+    kept: Share = 0.3
     """The same of those that change nothing."""
-    empty: float = 0.3
+    empty: Share = 0.3
     """The same where nothing is known yet."""
-    false_entries: float = 0.15
+    false_entries: Share = 0.15
     """The share of prompts whose memory holds a sentence too many, rather one that looks like what is asked
     for: an answer ignores it. An update leaves it, and where each memory is written anew, drops it."""
-    false_in_answers: int = 1
+    false_in_answers: Whole = 1
     """How many an answer has to ignore, at most."""
-    answers: int = 1
+    answers: Whole = 1
     """How many answers are learned from, at most, each from another memory: they cost no section."""
-    missed: float = 0.0
+    missed: Share = 0.0
     """The share of what is new that a memory lacks, as that of a model does. Where the profile brings
     sentences by a rule (Profile.nearest), they come nevertheless. An answer rests on what its memory holds,
     and is "not in the text" where that is not enough."""
-    decisions: float = 3.0
+    decisions: Weight = 3.0
     """Weight of the tokens where it is decided whether something is new: the first, and those after a
     statement. All others merely go on with a quotation, and weigh 1."""
 

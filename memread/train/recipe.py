@@ -19,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 
 from memread.errors import ConfigError
+from memread.train.bounds import Count, Positive, Share, Weight, Whole
 from memread.train.data.compose import Settings as Texts
 from memread.train.rewards import Rule
 from memread.train.supervise import Recipe as Supervision
@@ -31,55 +32,55 @@ Rejected = Literal["train", "skip"]
 class Reinforcement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings. Defaults are MemAgent's as published, but for a step's size (128 questions there)."""
 
-    steps: int = 100
-    questions: int = 16
+    steps: Whole = 100
+    questions: Count = 16
     """Per step."""
-    rollouts: int = 16
+    rollouts: Count = 16
     """Per question: the group."""
     seed: int = 0
-    temperature: float = 1.0
-    top_p: float = 1.0
-    sections: int | None = None
+    temperature: Positive = 1.0
+    top_p: Share = 1.0
+    sections: Whole | None = None
     """Of a text's last ones, how many a rollout reads: it begins with a memory as supervision makes it of
     those before them (supervise.choice). 0: the answer alone. None: the whole text, as published."""
     reward: Rule = "exact"
     rejected: Rejected = "train"
     """Whether replies that the guard refused are learned from."""
-    learning_rate: float = 1e-6
+    learning_rate: Weight = 1e-6
     """For all weights. LoRA wants ten to a hundred times as much."""
-    warmup: int = 20
+    warmup: Whole = 20
     """Updates over which the learning rate rises."""
-    weight_decay: float = 0.01
-    clip_gradient: float = 1.0
+    weight_decay: Weight = 0.01
+    clip_gradient: Positive = 1.0
     """The gradient's norm, at most."""
-    minibatches: int = 1
+    minibatches: Count = 1
     """Updates from one step's rollouts; the published 16 of 8 questions each, one pass over all."""
-    clip_low: float = 0.20
-    clip_high: float = 0.20
+    clip_low: Weight = 0.20
+    clip_high: Weight = 0.20
     """0.28 is DAPO's clip-higher."""
-    dual_clip: float = 0.0
-    kl: float = 0.001
+    dual_clip: Weight = 0.0
+    kl: Weight = 0.001
     average: Average = "tokens"
     divide_by_deviation: bool = False
     dynamic_sampling: bool = False
     """Only groups whose rewards differ are learned from; more questions are asked until there are enough."""
-    dynamic_limit: int = 4
+    dynamic_limit: Count = 4
     """Asked at most so many times the questions of a step."""
-    overlong: int = 0
+    overlong: Whole = 0
     """Tokens below a reply's limit in which DAPO's soft punishment sets in; 0: none."""
-    information: float = 0.0
+    information: Weight = 0.0
     """The weight of InfoMem's term in the reward."""
     old: Literal["recomputed", "engine"] = "recomputed"
     """Whose log-probabilities the ratio starts from: the trainer's own before the update, as published, so
     that rounding in generation is no change of policy; or those the engine drew with."""
-    micro_tokens: int = 16384
+    micro_tokens: Count = 16384
     """Tokens in one forward and backward pass; what prompts share counts once."""
     autocast: bool = False
     """Matrix products in bfloat16."""
     recompute_activations: bool = False
     """Less memory for a third more time."""
-    checkpoint_every: int = 5
-    keep: int = 2
+    checkpoint_every: Count = 5
+    keep: Count = 2
 
     @property
     def identity(self) -> str:
@@ -91,20 +92,20 @@ class Reinforcement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much is done at once. Tokens and rows."""
 
-    rows: int = 64
+    rows: Count = 64
     """Sequences at a time: 32 to 64 on a CPU, 2,048 on a large GPU."""
-    context: int = 2048
+    context: Count = 2048
     """Prompt and reply of one request, at most."""
-    prefill: int = 8192
+    prefill: Count = 8192
     """Prompt tokens, padding included, read in one batch."""
-    burst: int = 4
+    burst: Count = 4
     """Decoding steps between two looks at what was sampled. A row that ends early idles until then."""
     stream: bool = False
     """Give text out as it comes. Off, a reply is given out whole: a thousand rows would spend more time on
     pieces nobody watches than on decoding."""
-    threads: int = 0
+    threads: Whole = 0
     """Of llama.cpp, where it generates; 0: one a physical core."""
-    copy_ahead: int = 63
+    copy_ahead: Whole = 63
     """With llama.cpp: tokens guessed ahead in a batch, of all rows together. Worth it where memories are
     written again; short replies of many rows are faster without."""
     graphs: bool = False
@@ -121,7 +122,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file of settings starts at that file."""
     data: str | None = None
     """A folder of real texts and questions; None: generated ones only."""
-    threads: int = 0
+    threads: Whole = 0
     """Of torch; 0: as many as it chooses."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"

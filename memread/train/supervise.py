@@ -21,6 +21,7 @@ from memread.gguf import read_header
 from memread.profile import Profile
 from memread.protocols import Tokenizer
 from memread.train import metrics
+from memread.train.bounds import Count, Positive, Share, Weight, Whole
 from memread.train.data.compose import Maker, Settings
 from memread.train.episode import Split
 from memread.train.lessons import Choice, Conversation, Teacher
@@ -35,7 +36,7 @@ Lesson = Row[Conversation]
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of the curriculum."""
 
-    first: int
+    first: Whole
     """The step it begins with."""
     data: Settings
 
@@ -48,26 +49,26 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Stage(150, Settings(segment_tokens=(200, 900), segments=(1, 4))),
     )
     choice: Choice = Choice()
-    learning_rate: float = 1e-3
+    learning_rate: Weight = 1e-3
     """At its peak: rises over `warmup` steps, stays, falls to a tenth over the last `decay` (a share) of
     `steps`."""
-    warmup: int = 15
-    decay: float = 0.4
-    steps: int = 600
-    step_tokens: int = 6000
+    warmup: Count = 15
+    decay: Share = 0.4
+    steps: Whole = 600
+    step_tokens: Count = 6000
     """Tokens that go through the model in a step, at least."""
-    row_tokens: int = 2048
+    row_tokens: Count = 2048
     """Tokens that go through it at once, at most: bounds memory (about 2 MB a token in float32)."""
-    through_prefix: float = 1.0
+    through_prefix: Share = 1.0
     """The share of rows whose gradients also flow through what their conversations share. The others are
     cheaper, and their gradient is another (docs/TRAINING.md)."""
     autocast: bool = False
     """Matrix products in bfloat16, for processors that have them (docs/TRAINING.md)."""
-    clip_gradient: float = 1.0
+    clip_gradient: Positive = 1.0
     """The gradient's norm, at most."""
-    checkpoint_every: int = 20
+    checkpoint_every: Count = 20
     """Steps between checkpoints, and between looks at the development set."""
-    dev_families: int = 6
+    dev_families: Whole = 6
     """How many of its texts are looked at."""
     seed: int = 0
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from memread.errors import ModelUnloadable
+from memread.train.bounds import Count, Positive
 
 Tensor = Any
 """torch.Tensor: torch is not installed where the types are checked."""
@@ -39,8 +40,8 @@ _TOP = {
 class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Low-rank adaption (arXiv 2106.09685) of all linear layers: W + alpha/rank · B·A."""
 
-    rank: int = 16
-    alpha: float = 16.0
+    rank: Count = 16
+    alpha: Positive = 16.0
 
 
 def torch_name(name: str) -> str:

@@ -80,7 +80,24 @@ def test_published_defaults() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["reinforce.stepps=9", "reinforce.steps=many", "steps", "reinforce.reward=best", "model.x=1", "=1"],
+    [
+        "reinforce.stepps=9",
+        "reinforce.steps=many",
+        "steps",
+        "reinforce.reward=best",
+        "model.x=1",
+        "=1",
+        "reinforce.sections=-1",
+        "reinforce.rollouts=0",
+        "reinforce.temperature=0",
+        "supervise.warmup=0",
+        "supervise.choice.new=1.5",
+        "engine.rows=0",
+        "lora.rank=0",
+        "texts.segment_tokens=[900, 300]",
+        "texts.segments=[0, 3]",
+        "texts.often={needle = -1}",
+    ],
 )
 def test_wrong_settings_are_named(change: str) -> None:
     with pytest.raises(ConfigError) as raised:

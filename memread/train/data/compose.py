@@ -17,6 +17,7 @@ from memread.errors import ConfigError
 from memread.loop import boxed
 from memread.protocols import Tokenizer
 from memread.segment import segments
+from memread.train.bounds import Count, Range, Share, Weight
 from memread.train.data import haystack, puzzles, real
 from memread.train.data.corpus import Corpus, split_sentences
 from memread.train.data.frames import Frames, frames
@@ -30,20 +31,26 @@ from memread.types import Locator, Passage, Segment
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the texts are like: the knobs of a curriculum. Tokens are the model's own."""
 
-    segment_tokens: tuple[int, int] = (200, 1200)
+    segment_tokens: Range = (200, 1200)
     """A text's segments have at most a number of tokens drawn from this range."""
-    segments: tuple[int, int] = (1, 6)
+    segments: Range = (1, 6)
     """About how many segments a text has; few are likelier than many."""
-    puzzles: tuple[int, int] = (1, 4)
-    often: dict[str, float] = {}
+    puzzles: Range = (1, 4)
+    often: dict[str, Weight] = {}
     """How often each maker of puzzles is used against the others, where not as usual (MAKERS)."""
-    memory_tokens: int = 220
+    memory_tokens: Count = 220
     """Questions whose ideal memory would be longer are left out."""
-    beside: float = 0.0
+    beside: Share = 0.0
     """The share of the haystack that comes from where real questions come from, while there is any of it: it
     speaks of the same things and does not answer."""
-    cut: float = 0.1
+    cut: Share = 0.1
     """The share of texts in which a segment border is put inside a fact."""
+
+    def __post_init__(self) -> None:
+        for name in ("segment_tokens", "segments", "puzzles"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name}: {low} is more than {high}")
 
 
 class Maker:
