@@ -14,8 +14,10 @@ from benchmarks import curves
 from benchmarks.measure import Clock, Row, paired, ratio
 from benchmarks.models import Bare, KnownReplies, answer
 from benchmarks.shape import Shape, write
+from benchmarks.sides import compared
 from memread.engine.llamacpp.engine import Settings
 from memread.engine.llamacpp.model import Model
+from memread.train.episode import Episode
 from memread.types import Part, Request, Sampling
 
 ROOT = Path(__file__).parent.parent
@@ -119,3 +121,15 @@ def test_a_random_model_of_a_real_shape_is_one_that_llama_cpp_reads(tiny_gguf: P
             assert bare.prefill(model.vocabulary.encode("Call me Ishmael. " * 20)) > 0
         finally:
             bare.close()
+
+
+def test_answers_are_compared_by_kind_and_in_pairs() -> None:
+    episodes = [
+        Episode(str(number), "dev", "story", "Who?", ("she",) if number < 3 else (), (), (), "")
+        for number in range(4)
+    ]
+    said = compared(["old", "new"], episodes, [[1, 0, 0, 1], [1, 1, 0, 1]])
+    assert "| story | 3 | 33% | 67% |" in said
+    assert "| story, not held | 1 | 100% | 100% |" in said
+    assert "| all | 4 | 50.0% (15.0% to 85.0%) | 75.0% (30.1% to 95.4%) |" in said
+    assert "new − old: 25.0%" in said
