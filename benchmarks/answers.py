@@ -18,7 +18,7 @@ import msgspec
 
 from benchmarks.models import TINY, embedded
 from benchmarks.sides import compared, reader, worth
-from memread.engine.llamacpp.engine import Settings
+from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.loop import Progress, flow
 from memread.profile import Profile, load
 from memread.train.data.compose import Maker
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.answers", description=__doc__)
     parser.add_argument("texts", type=Path)
     parser.add_argument("adapters", type=Path, nargs="+")
-    parser.add_argument("--recipe", default="tiny-answers", help="whose texts are made")
+    parser.add_argument("--recipe", default="tiny-answers", help="whose [texts] are made")
     parser.add_argument("--split", choices=("dev", "test"), default="dev")
     parser.add_argument("--questions", type=int, default=300)
     parser.add_argument("--unsaid-from", type=float, nargs="+", default=[0.0])
@@ -41,10 +41,13 @@ def main() -> None:
     episodes = asked(given.texts, read_run(recipe_file(given.recipe)), profile, given.split, given.questions)
     names: list[str] = []
     scores: list[list[float]] = []
-    for path, share in itertools.product(given.adapters, given.unsaid_from):
-        own = msgspec.structs.replace(profile, unsaid_from=share)
-        names.append(f"{path.stem}, {share:g}" if share else path.stem)
-        scores.append(answered(path, episodes, own, given.threads))
+    settings = Settings(context=768, slots=16, threads=given.threads, brief=True)
+    for path in given.adapters:
+        with reader(path, settings) as engine:
+            for share in given.unsaid_from:
+                own = msgspec.structs.replace(profile, unsaid_from=share)
+                names.append(f"{path.stem}, {share:g}" if share else path.stem)
+                scores.append(answered(engine, episodes, own, settings.slots))
     print(compared(names, episodes, scores))
 
 
@@ -56,22 +59,21 @@ def asked(texts: Path, run: Run, profile: Profile, split: Split, count: int) -> 
     return [taught.begun(episode, 0, run.supervise.choice, "0") for episode in episodes]
 
 
-def answered(adapter: Path, episodes: Sequence[Episode], profile: Profile, threads: int) -> list[float]:
+def answered(engine: LlamaEngine, episodes: Sequence[Episode], profile: Profile, width: int) -> list[float]:
     """What each answer is worth."""
     initial = profile.wording.initial_memory
-    with reader(adapter, Settings(context=768, slots=16, threads=threads, brief=True)) as engine:
-        flows = [
-            flow(
-                episode.question,
-                (),
-                profile,
-                engine.frame,
-                engine.tokenizer,
-                Progress(episode.known or initial, segments=1),
-            )
-            for episode in episodes
-        ]
-        return worth(engine, flows, episodes, width=16)
+    flows = [
+        flow(
+            episode.question,
+            (),
+            profile,
+            engine.frame,
+            engine.tokenizer,
+            Progress(episode.known or initial, segments=1),
+        )
+        for episode in episodes
+    ]
+    return worth(engine, flows, episodes, width)
 
 
 if __name__ == "__main__":

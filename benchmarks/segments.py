@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from benchmarks.models import TINY, embedded
 from benchmarks.sides import compared, reader, worth
-from memread.engine.llamacpp.engine import Settings
+from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.loop import flow
 from memread.profile import load
 from memread.segment import segments
@@ -33,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.segments", description=__doc__)
     parser.add_argument("texts", type=Path)
     parser.add_argument("--adapter", type=Path, default=TINY / "adapter.gguf")
-    parser.add_argument("--recipe", default="tiny-hops", help="whose texts are made")
+    parser.add_argument("--recipe", default="tiny-answers", help="whose [texts] are made")
     parser.add_argument("--sizes", type=int, nargs="+", default=[800, 1600, 2400])
     parser.add_argument("--families", type=int, default=12, help="texts")
     parser.add_argument("--threads", type=int, default=0)
@@ -42,11 +43,14 @@ def main() -> None:
     episodes = [episode for family in families for episode in family]
     print(f"{len(families)} texts, {len(episodes)} questions", flush=True)
     scores: list[list[float]] = []
-    for size in given.sizes:
-        start = time.monotonic()
-        scores.append(answered(given.adapter, families, size, given.threads))
-        right = sum(scores[-1]) / len(episodes)
-        print(f"segments of {size}: {right:.1%}, {time.monotonic() - start:.0f} s", flush=True)
+    slots = max(map(len, families))
+    settings = Settings(context=max(given.sizes) + 1024, slots=slots, threads=given.threads, brief=True)
+    with reader(given.adapter, settings) as engine:
+        for size in given.sizes:
+            start = time.monotonic()
+            scores.append(answered(engine, families, size, slots))
+            right = sum(scores[-1]) / len(episodes)
+            print(f"segments of {size}: {right:.1%}, {time.monotonic() - start:.0f} s", flush=True)
     print(f"\n{compared([str(size) for size in given.sizes], episodes, scores)}")
 
 
@@ -62,20 +66,18 @@ def asked(texts: Path, recipe: str, count: int) -> list[tuple[Episode, ...]]:
     return [maker.family(index) for index in range(count)]
 
 
-def answered(adapter: Path, families: list[tuple[Episode, ...]], size: int, threads: int) -> list[float]:
+def answered(
+    engine: LlamaEngine, families: Sequence[Sequence[Episode]], size: int, width: int
+) -> list[float]:
     """What each answer is worth."""
     profile = load(TINY / "profile.toml")
     profile = msgspec.structs.replace(profile, budget=msgspec.structs.replace(profile.budget, segment=size))
-    slots = max(map(len, families))
     found: list[float] = []
-    with reader(adapter, Settings(context=size + 1024, slots=slots, threads=threads, brief=True)) as engine:
-        for family in families:
-            whole = [Passage("".join(family[0].segments), Locator())]
-            parts = [p for p in segments(whole, engine.tokenizer, size) if isinstance(p, Segment)]
-            flows = [
-                flow(episode.question, parts, profile, engine.frame, engine.tokenizer) for episode in family
-            ]
-            found += worth(engine, flows, family, slots)
+    for family in families:
+        whole = [Passage("".join(family[0].segments), Locator())]
+        parts = [part for part in segments(whole, engine.tokenizer, size) if isinstance(part, Segment)]
+        flows = [flow(each.question, parts, profile, engine.frame, engine.tokenizer) for each in family]
+        found += worth(engine, flows, family, width)
     return found
 
 
