@@ -48,8 +48,8 @@ class Reinforcement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether replies that the guard refused are learned from."""
     learning_rate: Weight = 1e-6
     """For all weights. LoRA wants ten to a hundred times as much."""
-    warmup: Whole = 20
-    """Updates over which the learning rate rises."""
+    warmup: Count = 20
+    """Updates over which the learning rate rises; 1: none."""
     weight_decay: Weight = 0.01
     clip_gradient: Positive = 1.0
     """The gradient's norm, at most."""

@@ -52,7 +52,7 @@ def learn(
     for number, part in enumerate(parts):
         update = step * settings.minibatches + number
         for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, (update + 1) / max(1, settings.warmup))
+            group["lr"] = settings.learning_rate * min(1.0, (update + 1) / settings.warmup)
         optimizer.zero_grad(set_to_none=True)
         chosen = [examples[place] for place in part]
         found = accumulate(

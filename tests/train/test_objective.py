@@ -175,7 +175,7 @@ def test_cutting_an_update_in_micro_batches_changes_nothing(average: str) -> Non
 
 def test_an_update_makes_good_replies_likelier_and_bad_ones_less() -> None:
     model, examples = tiny_llama(), _examples(2)
-    settings = Reinforcement(learning_rate=1e-3, warmup=0, kl=0.001)
+    settings = Reinforcement(learning_rate=1e-3, warmup=1, kl=0.001)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     before = [float(s.sum()) for s in score_all(model, examples, settings)]
     measured = learn(model, optimizer, examples, settings, Reference(model))
@@ -187,7 +187,7 @@ def test_an_update_makes_good_replies_likelier_and_bad_ones_less() -> None:
 
 def test_minibatches_are_updates_of_their_own() -> None:
     model, examples = tiny_llama(), _examples(9)
-    settings = Reinforcement(learning_rate=5e-2, warmup=0, minibatches=3, kl=0.0)
+    settings = Reinforcement(learning_rate=5e-2, warmup=1, minibatches=3, kl=0.0)
     measured = learn(model, torch.optim.SGD(model.parameters(), lr=1.0), examples, settings, Reference(model))
     assert measured["gradient"] > 0 and "kl" in measured
 
