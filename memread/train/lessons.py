@@ -55,6 +55,8 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many an answer has to ignore, at most."""
     answers: Whole = 1
     """How many answers are learned from, at most, each from another memory: they cost no section."""
+    unsaid: Share = 1.0
+    """The share of the answers "not in the text" that are learned from."""
     missed: Share = 0.0
     """The share of what is new that a memory lacks, as that of a model does. Where the profile brings
     sentences by a rule (Profile.nearest), they come nevertheless. An answer rests on what its memory holds,
@@ -152,6 +154,8 @@ class Teacher:
             )
             reply = supported(episode, memory).reply
             kind = "unsaid" if reply == boxed(NOT_SAID) else "answer"
+            if kind == "unsaid" and r.random() >= choice.unsaid:
+                continue
             yield len(episode.segments), self._made(kind, parts, reply, choice)
 
     def _read(self, episode: Episode, place: int, memory: str, choice: Choice, r: random.Random) -> str:

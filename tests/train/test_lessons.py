@@ -224,6 +224,19 @@ def test_of_what_is_new_a_share_is_learned(teacher: Teacher) -> None:
     assert 8 < sum(said.kind == "new" for group in lessons for said in group) < 32
 
 
+def test_of_refusals_a_share_is_learned(teacher: Teacher) -> None:
+    hidden = msgspec.structs.replace(EPISODE, question="Who spoke?")
+    family = tuple(msgspec.structs.replace(hidden, id=str(number)) for number in range(40))
+
+    def learned(unsaid: float) -> Counter[str]:
+        choice = Choice(new=0, kept=0, empty=0, false_entries=0, answers=8, missed=0.5, unsaid=unsaid)
+        return Counter(said.kind for group in teacher.lessons(family, choice, "") for said in group)
+
+    every = learned(1.0)
+    assert learned(0.0) == {"answer": every["answer"]}
+    assert 8 < learned(0.5)["unsaid"] < 32 < every["unsaid"]
+
+
 @pytest.mark.parametrize("sections", [0, 1, 2, 5])
 def test_a_reading_may_begin_where_its_last_sections_do(teacher: Teacher, sections: int) -> None:
     episode = teacher.begun(EPISODE, sections, Choice(), "")
