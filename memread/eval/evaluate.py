@@ -88,7 +88,8 @@ def evaluate(
             planned = plan(ready.engine.tokenizer, config.limits)
             for notice in planned.notices:
                 say(notice)
-            shown = _foretell(ready.engine, compared, planned, window, say)
+            abreast = min(slots, len(planned.lengths)) if planned.one_text else 1
+            shown = _foretell(ready.engine, compared, planned, window, max(abreast, 1), say)
             runner = Runner(
                 ready.engine,
                 file,
@@ -127,9 +128,15 @@ def _parallel(config: Config) -> int:
 
 
 def _foretell(
-    engine: Engine, compared: Sequence[Arm], planned: Planned, window: int, say: Callable[[str], None]
+    engine: Engine,
+    compared: Sequence[Arm],
+    planned: Planned,
+    window: int,
+    abreast: int,
+    say: Callable[[str], None],
 ) -> progress.Progress:
-    """Say what cannot be done and how long the rest will take. Raises UsageError if nothing can be done."""
+    """Say what cannot be done and how long the rest will take. abreast: items read side by side over one
+    text. Raises UsageError if nothing can be done."""
     setups = [Setup(arm.profile, shipped(), engine.tokenizer, engine.frame, window) for arm in compared]
     misfits: dict[str, Counter[int]] = {}
     for arm, setup in zip(compared, setups, strict=True):
@@ -149,8 +156,8 @@ def _foretell(
     speed = progress.measure(engine, max(arm.profile.budget.segment for arm in compared))
     by_name = {arm.name: setup for arm, setup in zip(compared, setups, strict=True)}
 
-    def due(arm: Arm, length: int, share: float = 0.5) -> float:
-        return progress.expected(arm, length, by_name[arm.name], speed, share)
+    def due(arm: Arm, length: int, share: float | None = None) -> float:
+        return progress.expected(arm, length, by_name[arm.name], speed, share, abreast)
 
     total = sum(due(arm, length) for arm in compared for length in planned.lengths)
     most = sum(due(arm, length, 1.0) for arm in compared for length in planned.lengths)

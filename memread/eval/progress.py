@@ -20,6 +20,8 @@ _PROMPT, _REPLY = 1024, 24
 """Tokens of the measurement: some seconds on a slow machine."""
 _SHARE = 0.5
 """Of the tokens a reply may have: how many it is expected to have."""
+_BRIEF = 0.06
+"""The same of a reader that says in one word that the memory stays: 0.01 to 0.08 of it (docs/eval)."""
 _EVERY, _EVERY_LINE = 0.25, 60.0
 """Seconds between two tellings in the middle of an item: on a terminal, and where every one is a line."""
 
@@ -55,13 +57,24 @@ def measure(engine: Engine, segment: int) -> Speed:
     return Speed(max(prefill, 1e-3), max(decode, 1e-3))
 
 
-def expected(arm: Arm, length: int, setup: Setup, speed: Speed, share: float = _SHARE) -> float:
-    """Seconds for a text of `length` tokens; 0 where the method cannot do it."""
+def expected(
+    arm: Arm, length: int, setup: Setup, speed: Speed, share: float | None = None, abreast: int = 1
+) -> float:
+    """Seconds for a text of `length` tokens; 0 where the method cannot do it.
+
+    share: of the tokens that replies may have, how many they have; None: as is likely. abreast: items that
+    are read side by side over the same text; a section that stands before its question is then read once.
+    """
     longest = arm.method.longest(setup)
     if longest is not None and length > longest:
         return 0.0
     cost = arm.method.cost(length, setup)
-    return cost.prompt_tokens / speed.prefill + share * cost.reply_tokens / speed.decode
+    reads, wording = arm.method.name == "memread", arm.profile.wording
+    if share is None:
+        share = _BRIEF if reads and wording.unchanged else _SHARE
+    section_first = wording.update.index("{chunk}") < wording.update.index("{prompt}")
+    spared = length * (1 - 1 / abreast) if reads and section_first else 0.0
+    return (cost.prompt_tokens - spared) / speed.prefill + share * cost.reply_tokens / speed.decode
 
 
 def duration(seconds: float) -> str:

@@ -200,6 +200,19 @@ def test_progress_foretells() -> None:
     speed = progress.Speed(100, 10)
     assert progress.expected(arm, 400, setup, speed) == pytest.approx((400 + 256) / 100 + 10 / 10)
     assert progress.expected(arm, 10_000, setup, speed) == 0
+    # Where the section stands first, four readings of one text read it once; "Same" is a short reply.
+    wording = msgspec.structs.replace(
+        readers.PROFILE.wording, update="{chunk}\n{prompt}\n{memory}", unchanged="Same"
+    )
+    brief = msgspec.structs.replace(readers.PROFILE, wording=wording)
+    (arm,) = arms(chosen("memread"), readers.PROFILE)
+    (one,) = arms(chosen("memread"), brief)
+    cost = arm.method.cost(400, setup)
+    most = cost.prompt_tokens / 100 + cost.reply_tokens / 10
+    assert progress.expected(arm, 400, setup, speed, 1.0, abreast=4) == pytest.approx(most)
+    assert progress.expected(one, 400, setup, speed, 1.0) == pytest.approx(most)
+    assert progress.expected(one, 400, setup, speed, 1.0, abreast=4) == pytest.approx(most - 300 / 100)
+    assert progress.expected(one, 400, setup, speed) < 0.5 * cost.reply_tokens / 10 + cost.prompt_tokens / 100
     assert progress.measure(engine, 60).prefill > 0
 
     stream, now = io.StringIO(), [0.0]
