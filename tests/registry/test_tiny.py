@@ -28,7 +28,7 @@ def test_it_is_read_the_way_it_was_trained() -> None:
     recipe = recipes.load(FOLDER / "model.toml", 98_362_432)
     assert recipe is not None and recipe.profile is not None
     shipped = profile.load(recipe.profile)
-    run = read_run(recipe_file("tiny-hops"))
+    run = read_run(recipe_file("tiny-plain"))
     assert run.profile is not None
     trained = profile.load(Path(run.profile))
     assert shipped.wording == trained.wording
