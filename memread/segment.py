@@ -26,7 +26,8 @@ _FULL = 0.75
 """A segment at least this full may end at the joint found; an emptier one looks for a finer joint."""
 
 _PARAGRAPH = regex.compile(r"\n[^\S\n]*\n\s*")
-_SENTENCE = regex.compile(r"[.!?…]+[\"'”’»)\]]*\s+|[。！？．]+[」』】）”’]*\s*")
+# Possessive, and begun only where a run begins: a line of a thousand dots is looked at once.
+_SENTENCE = regex.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s+|[。！？．]++[」』】）”’]*+\s*")
 _LINE = regex.compile(r"\n\s*")
 _WORD = regex.compile(r"\s+")
 _GRAPHEME = regex.compile(r"\X")

@@ -149,7 +149,7 @@ def test_skipped_parts_pass_through() -> None:
 
 
 def test_a_long_run_without_joints_is_cut_quickly(vocabulary: Vocabulary) -> None:
-    text = "x" * 60_000 + " " * 60_000 + "\u0301" * 20_000
+    text = "x" * 60_000 + " " * 60_000 + "\u0301" * 20_000 + "." * 60_000
     found = cut(lines(text), 500, vocabulary)
     assert "".join(segment.text for segment in found) == text
     assert max(segment.info.tokens for segment in found) <= 500

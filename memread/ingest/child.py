@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from memread.ingest.selection import Selection
 from memread.ingest.units import Begun, held_back
 from memread.ingest.wire import Failed, Finished, Job, Lost, Message, Opened, Read
 from memread.spawn import end, how_it_ended, spawn
-from memread.types import LIMITS, DocumentInfo, Format, Limits, Passage, Skipped
+from memread.types import LIMITS, DocumentInfo, Format, Limits, Locator, Passage, Skipped
 
 _DEATHS: Final = 20
 """A document whose reader died so often is read no further."""
@@ -37,9 +38,16 @@ class ChildDocument:
         on_close: Callable[[], None] | None = None,
         selection: Selection | None = None,
         limits: Limits = LIMITS,
+        problem: str = "",
     ) -> None:
-        """on_close: called once, when the document is closed or read."""
-        self._job = Job(format, str(Path(path).absolute()), name, index, password, selection, limits)
+        """on_close: called once, when the document is closed or read. problem: why the file at `path` is not
+        all of the document, said after what is read of it."""
+        # A name of a file may hold halves of characters, which have no UTF-8 form.
+        sendable = name.encode("utf-8", "replace").decode()
+        there = os.fsencode(Path(path).absolute())
+        self._job = Job(format, there, sendable, index, password, selection, limits)
+        self._name = name
+        self._problem = problem
         self._decoder = msgspec.json.Decoder(Message)
         self._child: subprocess.Popen[bytes] | None = None
         self._info: DocumentInfo | None = None
@@ -68,6 +76,8 @@ class ChildDocument:
             self._reading = True
         try:
             yield from held_back(self._parts())
+            if self._problem and not self._closed.is_set():
+                yield Skipped(Locator(document=self._job.index), self._problem)
         finally:
             self._reading = False
             self.close()
@@ -102,7 +112,7 @@ class ChildDocument:
                     case Failed():
                         raise by_name(message.error, message.message, message.hint)
                     case Opened(info):
-                        if info != self._info:
+                        if self._named(info) != self._info:
                             raise DamagedDocument(f"{self._job.name}: it changed while it was read")
                     case Finished():
                         return
@@ -141,12 +151,15 @@ class ChildDocument:
         child = self._spawn(None)
         first = next(self._messages(child), None)
         if isinstance(first, Opened):
-            self._info = first.info
+            self._info = self._named(first.info)
             return
         self.close()
         if isinstance(first, Failed):
             raise by_name(first.error, first.message, first.hint)
         raise self._crashed(self._end_of(child))
+
+    def _named(self, info: DocumentInfo) -> DocumentInfo:
+        return msgspec.structs.replace(info, name=self._name)
 
     def _spawn(self, start: Begun | None) -> subprocess.Popen[bytes]:
         """A child that goes on from `start`, in place of the last."""
@@ -158,8 +171,9 @@ class ChildDocument:
             end(child)
         assert child.stdin is not None
         job = msgspec.structs.replace(self._job, start=start)
+        line = msgspec.json.encode(job) + b"\n"
         with contextlib.suppress(OSError, ValueError):  # it has ended already; what it did not say says so
-            child.stdin.write(msgspec.json.encode(job) + b"\n")
+            child.stdin.write(line)
             child.stdin.flush()
         return child
 

@@ -22,6 +22,7 @@ _DEPTH = 8
 # Here and in the other patterns nothing is repeated without a bound behind another repetition: a hostile line
 # of a megabyte would take hours.
 _FROM = re.compile(rb"From \S+[ \t].{0,80}?\d\d:\d\d")
+_FIELD = re.compile(rb"[!-9;-~]{1,200}:|>From ")
 _HEADER = 8000
 """Characters of one header: Python's parser of addresses takes time that grows with their square."""
 _HALF = re.compile("[\ud800-\udfff]")
@@ -80,8 +81,8 @@ class MailReading:
         length = offset = 0
         blank = True
         for line in iter(lambda: self._file.readline(1 << 20), b""):
-            # A "From " in a text begins no message: after an empty line, and with a time, it does.
-            if blank and _FROM.match(line):
+            # A "From " in a text begins no message: with a time, between an empty line and a header, it does.
+            if blank and _FROM.match(line) and self._header_follows():
                 if offset:
                     yield (b"".join(lines) if length <= _LIMIT else None), offset
                 lines, length = [], 0
@@ -92,6 +93,12 @@ class MailReading:
             offset += len(line)
             blank = not line.strip(b"\r\n")
         yield (b"".join(lines) if length <= _LIMIT else None), offset
+
+    def _header_follows(self) -> bool:
+        here = self._file.tell()
+        line = self._file.readline(1 << 10)
+        self._file.seek(here)
+        return _FIELD.match(line) is not None
 
     def _message(self, data: bytes, at: str | None, fraction: float) -> Iterator[Passage | Skipped]:
         try:
@@ -126,20 +133,48 @@ def _text(message: EmailMessage, depth: int) -> tuple[str, list[str], str]:
         if name.title() in _HEADERS and len(value) >= _HEADER:
             problems.append(f"the header {name.title()} goes on after its first {_HEADER:,} characters")
     pieces = ["\n".join(headers)]
-    body = message.get_body(("plain", "html"))
-    if body is not None:
-        pieces.append(_content(cast(EmailMessage, body), problems))
-    for part in message.iter_attachments():
-        kind = part.get_content_type()
-        inner = part.get_payload()
-        if kind == "message/rfc822" and isinstance(inner, list) and inner and depth < _DEPTH:
-            text, more, _ = _text(cast(EmailMessage, inner[0]), depth + 1)
-            pieces.append(f"[Attached message]\n\n{text}")
-            problems.extend(more)
-        else:
-            name = " ".join(_sound(part.get_filename() or "without a name").split())[:120]
-            problems.append(f"the attachment {name} ({_sound(kind)}) is not read")
+    pieces += _pieces(message, depth, problems, whole=True)
     return "\n\n".join(piece for piece in pieces if piece.strip()), problems, _header(message, "Subject")
+
+
+def _pieces(part: EmailMessage, depth: int, problems: list[str], whole: bool = False) -> list[str]:
+    """The texts of `part`, in order. Whatever else it holds is said in `problems`. whole: it is the message
+    itself, which is read though it calls itself an attachment."""
+    kind, inner = part.get_content_type(), part.get_payload()
+    if kind == "message/rfc822" and isinstance(inner, list) and inner and depth < _DEPTH:
+        text, more, _ = _text(cast(EmailMessage, inner[0]), depth + 1)
+        problems.extend(more)
+        return [f"[Attached message]\n\n{text}"]
+    if part.get_content_maintype() == "multipart":
+        if not isinstance(inner, list):  # its boundary is missing, or another one
+            return [_content(part, problems)]
+        parts = cast(list[EmailMessage], inner)
+        if kind == "multipart/alternative":
+            return _alternative(parts, depth, problems)
+        return [piece for each in parts for piece in _pieces(each, depth, problems)]
+    if part.get_content_maintype() == "text" and (whole or not part.is_attachment()):
+        return [_content(part, problems)]
+    problems.append(_unread(part))
+    return []
+
+
+def _alternative(parts: list[EmailMessage], depth: int, problems: list[str]) -> list[str]:
+    """The first of several forms of one text that has any, plain text before others. Of the rest what is
+    attached is said in `problems`."""
+    chosen: list[str] = []
+    for part in sorted(parts, key=lambda each: each.get_content_type() != "text/plain"):
+        if not chosen:
+            own: list[str] = []
+            chosen = [piece for piece in _pieces(part, depth, own) if piece.strip()]
+            problems += own
+        else:
+            problems += [_unread(each) for each in part.walk() if each.is_attachment()]
+    return chosen
+
+
+def _unread(part: EmailMessage) -> str:
+    name = " ".join(_sound(part.get_filename() or "without a name").split())[:120]
+    return f"the attachment {name} ({_sound(part.get_content_type())}) is not read"
 
 
 def _header(message: EmailMessage, name: str) -> str:

@@ -14,7 +14,15 @@ from typing import cast, get_args
 
 import msgspec
 
-from memread.errors import BinaryFile, EmptyInput, FileMissing, FileUnreadable, InputError, UsageError
+from memread.errors import (
+    BinaryFile,
+    DamagedDocument,
+    EmptyInput,
+    FileMissing,
+    FileUnreadable,
+    InputError,
+    UsageError,
+)
 from memread.ingest.child import ChildDocument
 from memread.ingest.plain import TextDocument
 from memread.ingest.selection import SelectedDocument, Selection
@@ -119,6 +127,10 @@ def _open(
     source = PushedSource(head, source)
     bare = name[:-3] if packed and name.lower().endswith(".gz") else name
     found = sniff(head[:HEAD], bare)
+    if found.kind == "empty" and source.problem:
+        raise DamagedDocument(
+            f"{_shown(name)}: {source.problem}", "Get it again, or unpack what can be saved."
+        )
     if found.kind == "empty":
         raise EmptyInput(f"{_shown(name)}: it is empty")
     if found.kind == "gzip" and not packed:
@@ -140,7 +152,15 @@ def _open(
             source.close()
             format = cast(Format, found.kind)
             return ChildDocument(
-                format, file, name, how.index, how.password, lambda: _remove(spool), how.selection, how.limits
+                format,
+                file,
+                name,
+                how.index,
+                how.password,
+                lambda: _remove(spool),
+                how.selection,
+                how.limits,
+                source.problem,
             )
         _remove(spool)
     source.close()

@@ -92,8 +92,9 @@ _ZIPS = (
 )
 _ZIP = Sniffed("binary", "a zip archive", _UNPACK)
 
+# Each alternative stops at its first end and begins unlike the others: there is one way to match.
 _HTML = re.compile(
-    rb"(?:\s|<!--.*?-->|<\?xml.*?\?>|<\?xml-stylesheet.*?\?>)*(?:<!doctype\s+html|<html[\s>])", re.I | re.S
+    rb"(?:\s|<!--(?:(?!-->).)*-->|<\?xml(?:(?!\?>).)*\?>)*(?:<!doctype\s+html|<html[\s>])", re.I | re.S
 )
 _TAG = re.compile(rb"</?(?:p|h[1-6]|div|table|body|head|title|ul|ol|br|span|a)\b[^<>]*>", re.I)
 _PDF = re.compile(rb"%PDF-\d")

@@ -197,10 +197,12 @@ class GzipSource:
             # A few compressed bytes may hold gigabytes: never more than a chunk of them at a time.
             if not self._waiting and not self._refill():
                 break
+            before = self._inflate.copy()
             try:
                 data = self._inflate.decompress(self._waiting, CHUNK)
             except zlib.error:
-                return self._end("the gzip data are damaged; what comes after is lost")
+                self._end("the gzip data are damaged; what comes after is lost")
+                return _until_damage(before, self._waiting)
             self._begun = True
             self._waiting = self._inflate.unconsumed_tail
             if self._inflate.eof:
@@ -234,13 +236,21 @@ class GzipSource:
         if self._waiting[:1] != b"\x1f":
             self._end("something that is not gzip data follows; it is left out")
 
-    def _end(self, problem: str) -> bytes:
+    def _end(self, problem: str) -> None:
         self._ended = True
         self.problem = problem
-        return b""
 
     def fraction(self) -> float | None:
         return self._packed.fraction()
 
     def close(self) -> None:
         self._packed.close()
+
+
+def _until_damage(inflate: zlib._Decompress, packed: bytes) -> bytes:
+    """What unpacks before the byte that cannot be: less than a chunk, where a chunk was asked for in vain."""
+    found = bytearray()
+    with contextlib.suppress(zlib.error):
+        for place in range(len(packed)):
+            found += inflate.decompress(packed[place : place + 1])
+    return bytes(found)

@@ -13,7 +13,8 @@ class Job(msgspec.Struct, frozen=True):
     """The one line that the parent sends. The password goes this way because a command line is public."""
 
     format: Format
-    path: str
+    path: bytes
+    """As the system has it: not every name of a file is UTF-8."""
     name: str
     index: int
     password: str | None = None

@@ -101,7 +101,7 @@ def _end_with_parent(lines: BinaryIO) -> None:
 def read(job: Job) -> Iterator[Message]:
     """Everything that is to be said about a document. Errors are messages too."""
     try:
-        with Path(job.path).open("rb") as file:
+        with Path(os.fsdecode(job.path)).open("rb") as file:
             reading = _open(job, file)
             yield Opened(reading.info)
             for part in reading.units(job.start) if isinstance(reading, Divided) else reading.passages():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import sys
 import threading
 import zipfile
@@ -228,6 +229,68 @@ def test_a_mail(tmp_path: Path) -> None:
     assert "bill.pdf" in lost.reason
 
 
+HEAD = b"From: a@b.org\nDate: x\nMessage-ID: <x>\n"
+PLAIN, HTML = b"Content-Type: text/plain\n\n", b"Content-Type: text/html\n\n"
+PDF = b"Content-Type: application/pdf\nContent-Disposition: attachment; filename=x.pdf\n\nAAA"
+
+
+def several(kind: bytes, *parts: bytes, boundary: bytes = b"one") -> bytes:
+    held = b"".join(b"--%s\n%s\n" % (boundary, part) for part in parts)
+    return b"Content-Type: multipart/%s; boundary=%s\n\n%s--%s--\n" % (kind, boundary, held, boundary)
+
+
+@pytest.mark.parametrize(
+    ("body", "texts", "unread"),
+    [
+        (several(b"mixed", HTML + b"<p>letter", PLAIN + b"footer"), ["letter", "footer"], []),
+        (several(b"mixed", PLAIN + b"letter", HTML + b"<p>more"), ["letter", "more"], []),
+        (several(b"alternative", HTML + b"<p>other", PLAIN + b"letter"), ["letter"], []),
+        (several(b"alternative", PLAIN + b" \n", HTML + b"<p>letter"), ["letter"], []),
+        (
+            several(
+                b"alternative",
+                PLAIN + b"letter",
+                several(b"mixed", HTML + b"<p>letter", PDF, boundary=b"two"),
+            ),
+            ["letter"],
+            ["x.pdf"],
+        ),
+        (
+            several(
+                b"mixed",
+                several(b"related", HTML + b"<p>letter", b"Content-Type: image/png\n\nA", boundary=b"two"),
+                PLAIN + b"footer",
+            ),
+            ["letter", "footer"],
+            ["image/png"],
+        ),
+        (
+            several(
+                b"signed",
+                several(b"mixed", PLAIN + b"letter", PDF, boundary=b"two"),
+                b"Content-Type: application/pgp-signature; name=s.asc\n\nZZ",
+            ),
+            ["letter"],
+            ["x.pdf", "s.asc"],
+        ),
+        (b"Content-Type: multipart/mixed; boundary=gone\n\n--x\n\nletter\n--x--\n", ["letter"], []),
+        (b"Content-Type: text/markdown\n\nletter\n", ["letter"], []),
+        (b"Content-Type: text/plain\nContent-Disposition: attachment\n\nletter\n", ["letter"], []),
+        (PDF, [], ["x.pdf"]),
+    ],
+)
+def test_each_part_of_a_mail_is_read_or_named(
+    tmp_path: Path, body: bytes, texts: list[str], unread: list[str]
+) -> None:
+    (tmp_path / "a.eml").write_bytes(HEAD + body)
+    _, parts = read(str(tmp_path / "a.eml"))
+    text = text_of(parts)
+    places = [text.index(each) for each in texts]
+    assert places == sorted(places) and "other" not in text and text.count("letter") <= 1
+    assert len(skipped(parts)) == len(unread)
+    assert all(name in part.reason for name, part in zip(unread, skipped(parts), strict=True))
+
+
 def test_a_mail_of_html_in_an_unknown_charset(tmp_path: Path) -> None:
     head = b"From: a@b.org\nDate: x\nMessage-ID: <x>\nContent-Type: text/html; charset=klingon\n\n"
     (tmp_path / "a.eml").write_bytes(head + b"<p>Nu\xffq&eacute;</p>")
@@ -260,14 +323,16 @@ def test_a_charset_that_is_none_of_text(tmp_path: Path, charset: str) -> None:
 
 
 def test_an_mbox(tmp_path: Path) -> None:
-    quoted = message("Two", "x\n\nFrom nowhere it came\n>From here it went").as_bytes()
+    quoted = message(
+        "Two", "x\n\nFrom now 9 to 10:30 of 4 May 2026\n\nFrom nowhere it came\n>From here it went"
+    ).as_bytes()
     box = b"From a@b.org Mon May  4 10:00:00 2026\n" + bytes(message("One"))
     box += b"\nFrom a@b.org Mon May  4 10:00:00 2026\n" + quoted
     (tmp_path / "all").write_bytes(box)
     info, parts = read(str(tmp_path / "all"))
     assert info.format == "mail"
     assert places(parts) == ["message 1 · One", "message 2 · Two"]
-    assert "From nowhere it came\nFrom here it went" in text_of(parts)
+    assert "2026\n\nFrom nowhere it came\nFrom here it went" in text_of(parts)
     assert parts[-1].fraction == 1.0  # type: ignore[union-attr]
 
 
@@ -291,6 +356,24 @@ def test_from_pipes_and_packed(tmp_path: Path, data: bytes, format: str) -> None
     assert (document.info.format, list(document.passages())) == (format, parts)
     thread.join()
     document.close()
+
+
+@pytest.mark.parametrize("data", [bytes(message(body="word " * 9000)), SRT.encode() * 2000])
+def test_what_a_damaged_gzip_lost_is_said(tmp_path: Path, data: bytes) -> None:
+    """Though these formats are read from a copy, by another process."""
+    noise = random.Random(5)
+    cut = gzip.compress(data + noise.randbytes(200).hex().encode() * 3)
+    (tmp_path / "x.gz").write_bytes(cut[:-150])
+    _, parts = read(str(tmp_path / "x.gz"))
+    assert len(text_of(parts)) > 1000 and "end too early" in skipped(parts)[-1].reason
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are Unicode there")
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path / "caf") + b"\xe9.eml")
+    Path(name).write_bytes(bytes(message()))
+    info, parts = read(name)
+    assert info.name == name and "Who stole them?" in text_of(parts)
 
 
 def test_hostile_lines_take_no_hours(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memread.errors import EmptyInput
+from memread.errors import DamagedDocument, EmptyInput
 from memread.ingest import open_document
 from memread.ingest.decoding import Decoder
 from memread.types import Locator, Passage, Skipped
@@ -151,6 +151,11 @@ def test_gzip_that_ends_early_or_badly(tmp_path: Path) -> None:
     half = len(packed) // 2
     parts = read(tmp_path / "b.gz", packed[:half] + b"\xff" * 40 + packed[half + 40 :])
     assert "damaged" in skipped(parts)[0].reason
+    short = gzip.compress(b"line\n" * 50)
+    parts = read(tmp_path / "d.gz", short[:-6] + b"\xff" + short[-5:])  # the checksum
+    assert (text_of(parts), len(skipped(parts))) == ("line\n" * 50, 1)
+    with pytest.raises(DamagedDocument, match="damaged"):
+        read(tmp_path / "e.gz", short[:10] + b"\xff" * 40)
     parts = read(tmp_path / "c.gz", gzip.compress(b"text\n") + b"rubbish")
     assert (text_of(parts), len(skipped(parts))) == ("text\n", 1)
 

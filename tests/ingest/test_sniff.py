@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
         (b"\xef\xbb\xbf\n<!-- c --><HTML lang=en>", "x", "html"),
         (b"<?xml version='1.0'?>\n<html xmlns='x'>", "x", "html"),
         ("<html>".encode("utf-16"), "x", "html"),
+        (b"<!-- <html> -->\n" * 40 + b"<svg/>", "x", "text"),  # a pattern that tries all ways takes days
+        (b"<?xml version='1.0'?><?xml-stylesheet href='x'?>" + b"<!-- a -->" * 40 + b"<html>", "x", "html"),
         (b"<p>fragment", "x.htm", "html"),
         (b"<p align=center>readme", "README.md", "text"),
         (b"<?xml version='1.0'?><config/>", "x", "text"),
