@@ -191,12 +191,13 @@ def ask(
             questions=len(task.questions),
             lanes=task.lanes,
         )
-        ended = stack.enter_context(_Watched(reading, view)).run()[: len(task.questions)]
+        last = stack.enter_context(_Watched(reading, view)).run()
+        ended = [last.get(number) for number in range(len(task.questions))]
     plain = not (json or events)
     show = (
         partial(show_evidence, documents=task.documents) if plain and config.evidence and not quiet else None
     )
-    _end(ended, asked, plain=plain, evidence=show)
+    _end(ended, asked or [""], plain=plain, evidence=show)
 
 
 def _questions(given: list[str] | None, file: Path | None) -> list[str] | None:
@@ -245,15 +246,15 @@ class _Watched:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def run(self) -> list[Event]:
-        """The last event of every question, and of every lane after it: Answered or Failed."""
+    def run(self) -> dict[int, Event]:
+        """The last event of each question and lane, by its number: Answered or Failed. Lanes come after."""
         interrupts.check()
         last: dict[int, Event] = {}
         with self._view as view, closing(self._reading.numbered_events()) as events:
             for number, event in events:
                 last[number] = event
                 view.show(event, number)
-        return [last[number] for number in sorted(last)]
+        return last
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         self._interrupts += 1
@@ -281,23 +282,29 @@ def _journal(config: Config, stack: ExitStack) -> Journal | None:
 
 
 def _end(
-    ended: Sequence[Event],
+    ended: Sequence[Event | None],
     questions: Sequence[str],
     *,
     plain: bool,
     evidence: Callable[[Sequence[Answer], Sequence[str]], None] | None,
 ) -> None:
-    """Print the answers, and exit with the code of how it ended. evidence: prints what there is for them."""
+    """Print the answers, and exit with the code of how it ended.
+
+    ended: how each of the `questions` ended; some may have failed before others. evidence: prints
+    what there is for answers and their questions.
+    """
     from memread.events import Answered, Failed
     from memread.text import printable
 
-    answers = [event.answer for event in ended if isinstance(event, Answered)]
+    pairs = zip(questions, ended, strict=True)
+    told = [(question, event.answer) for question, event in pairs if isinstance(event, Answered)]
+    answers = [answer for _, answer in told]
     if plain and len(ended) == 1:
         sys.stdout.writelines(printable(answer.text) + "\n" for answer in answers if answer.text)
     elif plain and answers:
-        sys.stdout.write("\n".join(_answered(*each) for each in zip(questions, answers, strict=False)))
+        sys.stdout.write("\n".join(_answered(*each) for each in told))
     if evidence is not None:
-        evidence(answers, questions)
+        evidence(answers, [question for question, _ in told])
     for event in ended:
         if isinstance(event, Failed):
             raise by_name(event.error, event.message, event.hint)

@@ -150,10 +150,11 @@ def add(
     """Register a file where it lies. Nothing is copied."""
     from memread import registry
     from memread.registry import registering
+    from memread.text import one_line
 
     config = _config()
     model = registry.find(f"{path.expanduser().absolute()}", config.model_folders)
-    note(f"added {registering.add(model, name, config.model_folders)}")
+    note(f"added {one_line(registering.add(model, name, config.model_folders))}")
 
 
 @app.command()
@@ -178,7 +179,7 @@ def rm(
                 note(f"{listed} would be deleted ({size:,.1f} GB): --yes says that it may")
                 raise typer.Exit(2)
             typer.confirm(f"Delete {listed} ({size:,.1f} GB)?", abort=True, err=True)
-        note(registering.remove(each, config.model_folders))
+        note(one_line(registering.remove(each, config.model_folders), 600))
 
 
 @app.command()

@@ -47,7 +47,10 @@ def register_commands(cli: click.Group) -> None:
         try:
             complete = _ask(arguments, options, quiet=quiet, log=False if no_log else log or None)
         except MemreadError as error:
-            click.echo(f"Error: {error.message}" + (f"\n  {error.hint}" if error.hint else ""), err=True)
+            from memread.text import one_line  # documents, files and servers are quoted in it
+
+            hint = f"\n  {one_line(error.hint, 500)}" if error.hint else ""
+            click.echo(f"Error: {one_line(error.message, 500)}{hint}", err=True)
             raise SystemExit(error.exit_code) from None
         if not complete:
             raise SystemExit(INTERRUPTED)

@@ -99,7 +99,9 @@ def find(wanted: str | None, folders: Sequence[Path]) -> InstalledModel:
     asked = wanted or known.default
     by_name = {model.name.lower(): model for model in models}
     aliases = {alias.lower(): name for alias, name in known.aliases.items()}
-    name = asked.lower().removesuffix(".gguf")
+    name = asked.lower()
+    if name not in aliases and name not in by_name:
+        name = name.removesuffix(".gguf")
     name = aliases.get(name, name).lower()
     if name in by_name:
         return by_name[name]

@@ -86,15 +86,26 @@ def add(model: InstalledModel, name: str | None, folders: Sequence[Path], origin
 
 def own_files(name: str, folders: Sequence[Path]) -> list[Path]:
     """The files that `remove` would delete: a model's that lie in memread's own folder."""
-    if name in catalogue.load(folders).aliases:
+    if _alias(name, catalogue.load(folders)):
         return []
     model = _named(name, folders)
-    if not model.path.is_relative_to(folders[0]) or not model.path.is_file():
+    if not _is_inside(model.path, folders[0]) or not model.path.is_file():
         return []
     try:
-        return gguf.shards(model.path)
+        files = gguf.shards(model.path)
     except ModelMissing:
         return [model.path]
+    return [path for path in files if _is_inside(path, folders[0])]
+
+
+def _alias(name: str, known: Catalogue) -> str:
+    """`name` as the catalogue has it, if it is an alias; "" if not. As with models, case does not matter."""
+    return next((alias for alias in known.aliases if alias.lower() == name.lower()), "")
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether a file lies in `folder` itself: not where ".." or a link to another folder leads to."""
+    return path.parent.resolve().is_relative_to(folder.resolve())
 
 
 def remove(name: str, folders: Sequence[Path]) -> str:
@@ -103,9 +114,9 @@ def remove(name: str, folders: Sequence[Path]) -> str:
     Raises ModelMissing, UsageError (a model that is not memread's to remove), ModelUnloadable.
     """
     known = catalogue.load(folders)
-    if name in known.aliases:
-        catalogue.change(folders[0], lambda known: known.without(name))
-        return f"removed the alias {name}"
+    if alias := _alias(name, known):
+        catalogue.change(folders[0], lambda known: known.without(alias))
+        return f"removed the alias {alias}"
     model = _named(name, folders)
     files = own_files(name, folders)
     if not files and model.name not in known.models:
@@ -116,7 +127,7 @@ def remove(name: str, folders: Sequence[Path]) -> str:
             path.unlink()
         except OSError as error:
             raise ModelUnloadable(f"{path}: cannot be deleted ({error.strerror or error})") from error
-        _remove_empty(path.parent, folders[0])
+        _remove_empty(path.parent.resolve(), folders[0].resolve())
     catalogue.change(folders[0], lambda known: known.without(model.name))
     return f"deleted {model.name}" if files else f"forgot {model.name}; {model.path} stays where it is"
 

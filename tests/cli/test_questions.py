@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from memread.cli import ask
+from memread.errors import ServerFailed
+from memread.events import Answered, Failed
+from memread.types import Answer, Coverage
 from tests.cli.conftest import Memread, log
 
 BOTH = ("-q", "how far did it sail?", "-q", "where to?")
@@ -46,3 +52,18 @@ def test_questions_that_cannot_be_had(memread: Memread) -> None:
     assert bytes_.code == 4 and "cannot be read" in bytes_.err
     blank = memread("ask", name, "-q", "who?", "-q", " ")
     assert blank.code == 2 and "the question is empty" in blank.err
+
+
+def test_an_answer_stands_under_its_own_question(capsys: pytest.CaptureFixture[str]) -> None:
+    """Though another one failed before it."""
+    answer = Answer("Blue.", True, "Blue.", "", Coverage(1, 9, True))
+    shown: list[tuple[int, list[str]]] = []
+    with pytest.raises(ServerFailed):
+        ask._end(
+            [Failed("ServerFailed", "gone", "", 30), Answered(answer), None],
+            ["Who is the murderer?", "What colour is the sky?", "When?"],
+            plain=True,
+            evidence=lambda answers, questions: shown.append((len(answers), list(questions))),
+        )
+    assert capsys.readouterr().out == "What colour is the sky?\n    Blue.\n"
+    assert shown == [(1, ["What colour is the sky?"])]

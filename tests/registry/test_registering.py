@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,35 @@ def test_only_own_files_are_deleted(folders: list[Path], elsewhere: Path, tmp_pa
     assert "forgot e" in registering.remove("e", both)
     with pytest.raises(ModelMissing):
         registering.remove("e", both)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_no_file_outside_is_deleted_through_a_path_or_a_link(
+    folders: list[Path], elsewhere: Path, tiny_gguf: Path
+) -> None:
+    mine = shutil.copy(elsewhere, elsewhere.parent / "mine.gguf")
+    around = folders[0] / ".." / "else" / "mine.gguf"
+    registering.add(registry.find(str(around), folders), "mine", folders)
+    assert registering.own_files("mine", folders) == []
+    assert "stays where it is" in registering.remove("mine", folders)
+    (folders[0] / "linked").symlink_to(elsewhere.parent)
+    registering.add(registry.find(str(folders[0] / "linked" / "mine.gguf"), folders), "far", folders)
+    assert registering.own_files("far", folders) == []
+    assert "stays where it is" in registering.remove("far", folders)
+    assert mine.exists() and (folders[0] / "linked").is_symlink()
+
+
+def test_an_alias_in_other_letters_is_not_its_model(folders: list[Path]) -> None:
+    registering.set_alias("Fast", "own", folders)
+    assert registering.own_files("fast", folders) == []
+    assert registering.remove("FAST", folders) == "removed the alias Fast"
+    assert registry.find("own", folders).path.exists() and not catalogue.load(folders).aliases
+
+
+def test_a_name_that_ends_like_a_file_is_found(folders: list[Path], elsewhere: Path) -> None:
+    registering.add(registry.find(str(elsewhere), folders), "reader.gguf", folders)
+    assert registry.find("Reader.gguf", folders).path == elsewhere
+    assert registry.find("own.gguf", folders).name == "own"
 
 
 def test_a_damaged_catalogue_is_named_and_a_path_still_works(folders: list[Path], elsewhere: Path) -> None:
