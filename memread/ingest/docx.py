@@ -30,7 +30,10 @@ class DocxReading:
         try:
             import mammoth  # noqa: F401 - better now than after the model is loaded
         except ImportError as error:
-            raise missing_package(name, "Word documents", "mammoth") from error
+            raise FileUnreadable(
+                f"{name}: Word documents need a package that is not installed (mammoth)",
+                'Install it with: pip install "memread[formats]"',
+            ) from error
         try:
             with zipfile.ZipFile(file) as archive:
                 size = sum(entry.file_size for entry in archive.infolist() if entry.filename.endswith(".xml"))
@@ -75,11 +78,3 @@ class DocxReading:
             f"{self._name}: it cannot be read as a Word document ({why})",
             "Open it in a word processor and save it anew, or as PDF.",
         )
-
-
-def missing_package(name: str, what: str, package: str) -> FileUnreadable:
-    """The error of a format whose library is not installed."""
-    return FileUnreadable(
-        f"{name}: {what} need a package that is not installed ({package})",
-        'Install it with: pip install "memread[formats]"',
-    )

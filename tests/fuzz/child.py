@@ -15,7 +15,6 @@ _COUNTED = {
     "epub": ["ebooklib", "zipfile"],
     "docx": ["mammoth", "zipfile"],
     "mail": ["email"],
-    "subtitles": ["pysubs2"],
     "decoding": ["charset_normalizer"],
 }
 

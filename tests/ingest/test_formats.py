@@ -111,14 +111,12 @@ def test_word_documents_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from memread.ingest.docx import DocxReading
-    from memread.ingest.subtitles import SubtitlesReading
 
     path = docx(tmp_path / "a.docx", paragraph("x"))
-    for module, reading in (("mammoth", DocxReading), ("pysubs2", SubtitlesReading)):
-        monkeypatch.setitem(sys.modules, module, None)
-        with Path(path).open("rb") as file, pytest.raises(FileUnreadable, match=module) as raised:
-            reading(file, "a")
-        assert "memread[formats]" in raised.value.hint
+    monkeypatch.setitem(sys.modules, "mammoth", None)
+    with Path(path).open("rb") as file, pytest.raises(FileUnreadable, match="mammoth") as raised:
+        DocxReading(file, "a")
+    assert "memread[formats]" in raised.value.hint
 
 
 def notebook(**changes: object) -> bytes:
@@ -189,6 +187,49 @@ def test_subtitles(tmp_path: Path) -> None:
     voices = "WEBVTT\n\nNOTE x\n\n1\n00:01.000 --> 00:02.000\n<v.loud Ahab>Have ye <c.x>seen</c> him?\n"
     (tmp_path / "b.vtt").write_text(voices)
     assert text_of(read(str(tmp_path / "b.vtt"))[1]) == "Ahab: Have ye seen him?\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (
+            "1\n00:00:01,000 --> 00:00:02,0\nWhat?\n1984\n\n2\n100:00:03,0 --> 100:00:04,0\nIt was\n1984\n",
+            [("00:00:01", "What?\n1984\n"), ("100:00:03", "It was\n1984\n")],
+        ),
+        (
+            """WEBVTT
+
+STYLE
+::cue { color: red }
+
+intro-1
+00:01.000 --> 00:02.000
+Hello at 00:01.000
+
+NOTE by the translator
+second line
+
+qa-2
+00:03.000 --> 00:04.000 align:start
+What year?
+1984
+
+00:05.000 --> 00:06.000
+Tom &amp; Jerry
+""",
+            [
+                ("00:00:01", "Hello at 00:01.000\n"),
+                ("00:00:03", "What year?\n1984\n"),
+                ("00:00:05", "Tom & Jerry\n"),
+            ],
+        ),
+        ("WEBVTT\r\r00:01.000 --> 00:02.000\rHello\r", [("00:00:01", "Hello\n")]),
+    ],
+)
+def test_all_that_is_said_and_nothing_else(tmp_path: Path, data: str, said: list[tuple[str, str]]) -> None:
+    (tmp_path / "a.srt").write_bytes(data.encode())
+    _, parts = read(str(tmp_path / "a.srt"))
+    assert [(part.locator.at, part.text) for part in parts if isinstance(part, Passage)] == said
 
 
 def test_captions_that_scroll_are_read_once(tmp_path: Path) -> None:
