@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import msgspec
-
 from memread.errors import DamagedDocument, EmptyInput
 from memread.ingest.decoding import Decoder
+from memread.ingest.html import page_passages
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
 _LIMIT = 512 << 20
 """Bytes of a notebook: it is decoded as a whole."""
-_HEADING = re.compile(r"^ {0,3}#{1,2}[ \t](.*)$", re.M)
+_HEADING = re.compile(r" {0,3}#{1,2}[ \t](.*)")
+_FENCE = re.compile(r" {0,3}(```|~~~)")
+_HALF = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -31,10 +33,13 @@ class NotebookReading:
         size = os.fstat(file.fileno()).st_size
         if size > _LIMIT:
             raise DamagedDocument(f"{name}: it is larger than {_LIMIT >> 20} MiB")
+        decoder = Decoder()
         try:
-            content = msgspec.json.decode(Decoder().decode(file.read(), final=True))
+            # Python's own: Jupyter writes NaN, and halves of characters, which no other takes.
+            content = json.loads(decoder.decode(file.read(), final=True))
         except (ValueError, RecursionError) as error:
             raise DamagedDocument(f"{name}: it cannot be read as a notebook ({error})") from error
+        self._lost = decoder.lost
         self._cells = _cells(content)
         self._language = _language(content)
         self.info = DocumentInfo(name=name, format="notebook", title=_title(content), size=size)
@@ -46,20 +51,35 @@ class NotebookReading:
         for number, cell in enumerate(self._cells, 1):
             source = _joined(cell.get("source", cell.get("input", "")))
             kind = cell.get("cell_type")
-            if kind == "markdown" and (found := _HEADING.search(source)):
-                chapter = " ".join(found.group(1).rstrip("# \t\r").split()) or chapter
+            headings = _headings(source) if kind == "markdown" else []
+            chapter = headings[0] if headings else chapter
             text = source
             if kind == "code":
                 outputs = [_output(output) for output in _list(cell.get("outputs"))]
                 text = f"```{self._language}\n{source}\n```" if source.strip() else ""
                 text = "\n\n".join(part for part in (text, *outputs) if part.strip())
-            if not text.strip():
-                continue
-            letters = True
-            place = Locator(document=self._index, chapter=chapter, at=f"cell {number}")
-            yield Passage(text.strip("\n") + "\n\n", place, number / len(self._cells))
+            if text.strip():
+                letters = True
+                place = Locator(document=self._index, chapter=chapter, at=f"cell {number}")
+                yield Passage(text.strip("\n") + "\n\n", place, number / len(self._cells))
+            chapter = headings[-1] if headings else chapter
         if not letters:
             raise EmptyInput(f"{self._name}: there is no text in this notebook")
+        if self._lost:
+            lost = f"{self._lost:,} undecodable byte{'s' * (self._lost != 1)} in it, shown as �"
+            yield Skipped(Locator(document=self._index), lost)
+
+
+def _headings(source: str) -> list[str]:
+    """The headings of Markdown, of the first two levels; lines of fenced code are none."""
+    found: list[str] = []
+    fence = ""
+    for line in source.splitlines():
+        if marked := _FENCE.match(line):
+            fence = "" if fence == marked[1] else fence or marked[1]
+        elif not fence and (heading := _HEADING.match(line)):
+            found.append(" ".join(heading[1].rstrip("# \t\r").split()))
+    return [heading for heading in found if heading]
 
 
 def _cells(content: Any) -> list[dict[str, Any]]:
@@ -90,16 +110,20 @@ def _output(output: Any) -> str:
         return ""
     if output.get("output_type") == "error" or "ename" in output:
         return f"{_joined(output.get('ename'))}: {_joined(output.get('evalue'))}"
-    data = output.get("data")
-    text = output.get("text", data.get("text/plain") if isinstance(data, dict) else None)
-    return _ESCAPE.sub("", _joined(text)).rstrip()
+    found = output.get("data")
+    data = found if isinstance(found, dict) else {}
+    # Markdown and HTML that code shows have a name of an object for their plain text, or none.
+    text = _joined(output.get("text", data.get("text/markdown", data.get("text/plain"))))
+    if not text.strip():
+        text = "".join(passage.text for passage in page_passages(_joined(data.get("text/html")), 0))
+    return _ESCAPE.sub("", text).rstrip()
 
 
 def _joined(text: Any) -> str:
     """A text, which notebooks also write as a list of lines."""
     if isinstance(text, list):
-        return "".join(line for line in text if isinstance(line, str))
-    return text if isinstance(text, str) else ""
+        text = "".join(line for line in text if isinstance(line, str))
+    return _HALF.sub("\ufffd", text) if isinstance(text, str) else ""
 
 
 def _list(value: Any) -> list[Any]:

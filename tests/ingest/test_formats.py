@@ -156,6 +156,22 @@ def test_notebooks(tmp_path: Path) -> None:
     assert Span(parts[0].locator, parts[-1].locator).label() == f"cell 1 – cell 4 · {heading}"
 
 
+def test_a_notebook_as_programs_write_it(tmp_path: Path) -> None:
+    shown = {"output_type": "display_data", "data": {"application/x": {"y": float("nan")}}}
+    cells = [
+        {"cell_type": "markdown", "source": "# One\n\n```\n# no heading\n```\n\nhalf \ud83d\n\n# Two"},
+        {"cell_type": "code", "source": "draw()", "outputs": [shown]},
+        {"cell_type": "code", "outputs": [{"data": {"text/html": "<p>a table"}}]},
+        {"cell_type": "code", "outputs": [{"data": {"text/markdown": "*words*", "text/plain": "<object>"}}]},
+    ]
+    (tmp_path / "a.ipynb").write_bytes(notebook(cells=cells).replace(b"draw", "é".encode() * 99 + b"\xff"))
+    _, parts = read(str(tmp_path / "a.ipynb"))
+    assert places(parts) == ["cell 1 · One", "cell 2 · Two", "cell 3 · Two", "cell 4 · Two"]
+    text = text_of(parts)
+    assert "half \ufffd" in text and "a table" in text and "*words*" in text and "<object>" not in text
+    assert ["undecodable" in part.reason for part in skipped(parts)] == [True]
+
+
 @pytest.mark.parametrize(
     "data", [b'{"cells": [{"cell_type": "code", ', b'{"cells": [{"id": 1, "x":' + b"[" * 99999]
 )
