@@ -153,11 +153,21 @@ class SelectedDocument:
         seen: list[str] = []
         found = False
         is_pdf = self._document.info.format == "pdf"
+        # What was lost between two pages, of which the one before is not wanted: perhaps the next one is.
+        between: list[Skipped] = []
         for part in parts:
             if label := page(part.locator):
                 seen = [*seen[:1], label]
-            if self._selection.holds_page(part.locator):
+            if isinstance(part, Skipped) and not label:
+                yield part  # such as the end of a file: nobody knows which pages it had
+            elif isinstance(part, Skipped) and not self._selection.holds_page(part.locator):
+                between.append(part)
+            elif not self._selection.holds_page(part.locator):
+                between.clear()
+            else:
                 found = True
+                yield from between
+                between.clear()
                 # Of a PDF, whose reader leaves the other pages out, how much is done is known.
                 yield part if is_pdf or isinstance(part, Skipped) else _unmeasured(part)
         if not found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject
 
 from memread.errors import UsageError
-from memread.ingest import Input, open_documents, read_all, select_part
-from memread.ingest.selection import Kind, parse
+from memread.ingest import Input, open_document, open_documents, read_all, select_part
+from memread.ingest.selection import Kind, SelectedDocument, parse
 from memread.protocols import Document
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 from tests.ingest.samples import epub, nav, pdf_writer, text_of, write_pdf, xhtml
@@ -154,3 +155,40 @@ def test_lines_of_an_endless_pipe_end(tmp_path: Path) -> None:
     assert text_of(parts) == "line 150000\nline 150001\n"
     assert info.part == "lines 150000-150001"
     assert parts[-1].fraction == 1.0  # type: ignore[union-attr]
+
+
+class Book:
+    """Of which the file with pages 3 and 4 cannot be read."""
+
+    info = DocumentInfo(name="book", format="epub", pages=6)
+
+    def passages(self) -> Iterator[Passage | Skipped]:
+        for page in ("1", "2", "?", "5", "6"):
+            place = Locator(page="2" if page == "?" else page)
+            yield Skipped(place, "damaged") if page == "?" else Passage(f"page {page}\n", place)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("pages", "said"),
+    [
+        ("2-5", ["page 2\n", "damaged", "page 5\n"]),
+        ("3-5", ["damaged", "page 5\n"]),
+        ("5-6", ["damaged", "page 5\n", "page 6\n"]),
+        ("1", ["page 1\n"]),
+        ("6", ["page 6\n"]),
+    ],
+)
+def test_what_was_lost_beside_the_pages_is_told(pages: str, said: list[str]) -> None:
+    parts = SelectedDocument(Book(), parse("pages", pages)).passages()
+    assert [part.text if isinstance(part, Passage) else part.reason for part in parts] == said
+
+
+def test_the_missing_end_of_a_file_is_told_of_any_pages() -> None:
+    path = Path(__file__).parent / "broken" / "cut-off.pdf"
+    parts = [*open_document(str(path), selection=parse("pages", "6-9")).passages()]
+    assert any(
+        isinstance(part, Skipped) and "the end of the file is missing" in part.reason for part in parts
+    )
