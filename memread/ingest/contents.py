@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from memread.ingest.markup import parse_xml
 from memread.ingest.package import Archive, Package, Unreadable
@@ -76,4 +77,4 @@ def _target(archive: Archive, base: str, href: str | None, title: str) -> Iterat
     title = " ".join(title.split())
     entry = archive.find(posixpath.join(posixpath.dirname(base), path)) if path else base
     if entry and title:
-        yield Target(entry, fragment, title)
+        yield Target(entry, unquote(fragment), title)

@@ -166,6 +166,11 @@ class EpubReading:
         """(offset, chapter, page) of what begins in a file, in order."""
         chapters = _first(self._chapters.get(path, ()))
         pages = _first(self._pages.get(path, ()))
+        there = {mark.value for mark in flow.marks if mark.kind == "id"}
+        lost = [title for fragment, title in chapters.items() if fragment not in there]
+        if lost and all(target.fragment for target in self._chapters.get(path, ())):
+            # The contents name a place that is not there: the file's start is it, if no other chapter's.
+            yield 0, lost[0], None
         for offset, kind, value in sorted(flow.marks, key=lambda mark: mark.offset):
             if kind == "page":
                 yield offset, None, value

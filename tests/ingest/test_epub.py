@@ -83,6 +83,25 @@ def test_chapters_and_pages_inside_a_file(tmp_path: Path) -> None:
     ]
 
 
+def test_a_place_of_the_contents_that_is_escaped_or_not_there(tmp_path: Path) -> None:
+    path = epub(
+        tmp_path / "b.epub",
+        {
+            "a.xhtml": chapter("one"),
+            "b.xhtml": chapter("two"),
+            "c.xhtml": xhtml('<p>two still</p><h2 id="é x">Three</h2><p>three</p>'),
+            "nav.xhtml": nav(("a.xhtml", "One"), ("b.xhtml#gone", "Two"), ("c.xhtml#%C3%A9%20x", "Three")),
+        },
+    )
+    places = [(part.text, part.locator.chapter) for part in read(path) if isinstance(part, Passage)]
+    assert places == [
+        ("one\n\n", "One"),
+        ("two\n\n", "Two"),
+        ("two still\n\n", "Two"),
+        ("Three\n\nthree\n\n", "Three"),
+    ]
+
+
 def test_the_older_contents_are_used_where_there_is_no_nav(tmp_path: Path) -> None:
     path = epub(tmp_path / "b.epub", {"toc.ncx": ncx(("a.xhtml", "From NCX")), "a.xhtml": chapter("x")})
     assert read(path)[0].locator.chapter == "From NCX"
