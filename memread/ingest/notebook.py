@@ -74,7 +74,7 @@ def _headings(source: str) -> list[str]:
     """The headings of Markdown, of the first two levels; lines of fenced code are none."""
     found: list[str] = []
     fence = ""
-    for line in source.splitlines():
+    for line in source.split("\n"):
         if marked := _FENCE.match(line):
             fence = "" if fence == marked[1] else fence or marked[1]
         elif not fence and (heading := _HEADING.match(line)):

@@ -66,7 +66,7 @@ def _cues(text: str, vtt: bool) -> Iterator[tuple[int, list[str]]]:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     times = [(at, match) for at, line in enumerate(lines) if (match := _TIMING.fullmatch(line))]
     ends = [*(at for at, _ in times[1:]), len(lines)]
-    for (at, match), end in zip(times, ends, strict=True):
+    for (at, match), end in zip(times, ends, strict=False):  # of no cue there is an end too
         hours, minutes, seconds = (int(each or 0) for each in match.groups())
         said = lines[at + 1 : end]
         if end < len(lines) and said:
