@@ -141,3 +141,13 @@ def _statistical_guess(sample: bytes) -> str | None:
         if "cp1252" in (match.encoding, *match.could_be_from_charset) and match.chaos <= best.chaos + 0.1:
             return "cp1252" if _LATIN.fullmatch(best.encoding) else best.encoding
     return best.encoding
+
+
+def undecodable(lost: int) -> str:
+    """What is said of so many bytes that could not be decoded."""
+    return f"{lost:,} undecodable byte{'s' * (lost != 1)} in it, shown as �"
+
+
+def sound(text: str) -> str:
+    """`text` without halves of characters, which have no UTF-8 form: parsers make them of bytes, escapes."""
+    return _SURROGATE.sub("\ufffd", text)

@@ -9,7 +9,7 @@ from itertools import chain
 from lxml import etree
 
 from memread.errors import EmptyInput, FileUnreadable
-from memread.ingest.decoding import Decoder
+from memread.ingest.decoding import Decoder, undecodable
 from memread.ingest.elements import Mark
 from memread.ingest.flow import Flow
 from memread.ingest.markup import claimed_encoding, html_parser
@@ -59,9 +59,7 @@ class HtmlDocument:
         if self._source.problem:
             yield Skipped(place, self._source.problem)
         if decoder.lost:
-            yield Skipped(
-                place, f"{decoder.lost:,} undecodable byte{'s' * (decoder.lost != 1)} in it, shown as �"
-            )
+            yield Skipped(place, undecodable(decoder.lost))
         if not letters:
             raise EmptyInput(f"{self.info.name}: there is no text in this page")
 

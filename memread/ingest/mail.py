@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from typing import BinaryIO, cast
 
 from memread.errors import DamagedDocument, EmptyInput
-from memread.ingest.decoding import Decoder
+from memread.ingest.decoding import Decoder, sound, undecodable
 from memread.ingest.html import page_passages
 from memread.ingest.units import Begun, held_back, why
 from memread.types import DocumentInfo, Locator, Passage, Skipped
@@ -25,7 +25,6 @@ _FROM = re.compile(rb"From \S+[ \t].{0,80}?\d\d:\d\d")
 _FIELD = re.compile(rb"[!-9;-~]{1,200}:|>From ")
 _HEADER = 8000
 """Characters of one header: Python's parser of addresses takes time that grows with their square."""
-_HALF = re.compile("[\ud800-\udfff]")
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 
@@ -173,8 +172,8 @@ def _alternative(parts: list[EmailMessage], depth: int, problems: list[str]) -> 
 
 
 def _unread(part: EmailMessage) -> str:
-    name = " ".join(_sound(part.get_filename() or "without a name").split())[:120]
-    return f"the attachment {name} ({_sound(part.get_content_type())}) is not read"
+    name = " ".join(sound(part.get_filename() or "without a name").split())[:120]
+    return f"the attachment {name} ({sound(part.get_content_type())}) is not read"
 
 
 def _header(message: EmailMessage, name: str) -> str:
@@ -182,12 +181,7 @@ def _header(message: EmailMessage, name: str) -> str:
         value = message.get(name, "")
     except Exception:  # Python's parser raises what a hostile one provokes: as it stands, then
         value = next(raw for key, raw in message.raw_items() if key.lower() == name.lower())
-    return " ".join(_sound(str(value)).split())
-
-
-def _sound(text: str) -> str:
-    """Without halves of characters: what Python's parser makes of bytes that are in no known charset."""
-    return _HALF.sub("\ufffd", text)
+    return " ".join(sound(str(value)).split())
 
 
 def _content(part: EmailMessage, problems: list[str]) -> str:
@@ -196,7 +190,7 @@ def _content(part: EmailMessage, problems: list[str]) -> str:
     data = part.get_payload(decode=True)
     text = decoder.decode(data if isinstance(data, bytes) else b"", final=True)
     if decoder.lost:
-        problems.append(f"{decoder.lost:,} undecodable byte{'s' * (decoder.lost != 1)} in it, shown as �")
+        problems.append(undecodable(decoder.lost))
     if part.get_content_type() == "text/html":
         return "".join(passage.text for passage in page_passages(text, 0)).strip()
     return text.replace("\r\n", "\n").strip("\n")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from memread.errors import DamagedDocument, EmptyInput
-from memread.ingest.decoding import Decoder
+from memread.ingest.decoding import Decoder, sound, undecodable
 from memread.ingest.html import page_passages
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
@@ -17,7 +17,6 @@ _LIMIT = 512 << 20
 """Bytes of a notebook: it is decoded as a whole."""
 _HEADING = re.compile(r" {0,3}#{1,2}[ \t](.*)")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
-_HALF = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -66,8 +65,7 @@ class NotebookReading:
         if not letters:
             raise EmptyInput(f"{self._name}: there is no text in this notebook")
         if self._lost:
-            lost = f"{self._lost:,} undecodable byte{'s' * (self._lost != 1)} in it, shown as �"
-            yield Skipped(Locator(document=self._index), lost)
+            yield Skipped(Locator(document=self._index), undecodable(self._lost))
 
 
 def _headings(source: str) -> list[str]:
@@ -123,7 +121,7 @@ def _joined(text: Any) -> str:
     """A text, which notebooks also write as a list of lines."""
     if isinstance(text, list):
         text = "".join(line for line in text if isinstance(line, str))
-    return _HALF.sub("\ufffd", text) if isinstance(text, str) else ""
+    return sound(text) if isinstance(text, str) else ""
 
 
 def _list(value: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import BinaryIO
 
 from memread.errors import DamagedDocument, EmptyInput
-from memread.ingest.decoding import Decoder
+from memread.ingest.decoding import Decoder, undecodable
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
 _LIMIT = 256 << 20
@@ -55,9 +55,7 @@ class SubtitlesReading:
                 place = Locator(document=self._index, at=_time(start))
                 yield Passage("\n".join(fresh) + "\n", place, number / len(self._cues))
         if self._lost:
-            yield Skipped(
-                place, f"{self._lost:,} undecodable byte{'s' * (self._lost != 1)} in it, shown as �"
-            )
+            yield Skipped(place, undecodable(self._lost))
 
 
 def _cues(text: str, vtt: bool) -> Iterator[tuple[int, list[str]]]:
