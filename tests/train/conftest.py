@@ -101,6 +101,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     asked.append({"question": "Who else?", "answers": ["x"], "quotes": ["This stands nowhere."]})
     (root / "qa" / "train" / "more-written.jsonl").write_text("\n".join(json.dumps(item) for item in asked))
     (root / "books").mkdir()
-    page = f"<html><body>{''.join(f'<p>{text}</p>' for text in book)}</body></html>"
-    epub(root / "books" / "films.epub", {"book.xhtml": page})
+    # Pages that say the same at the end of each run of paragraphs.
+    pages = [
+        f"Page {n} is of {w.made_up()}." if n % 30 else "All rights in this book are reserved."
+        for n in range(450)
+    ]
+    for name, content in {"films": book, "pages": pages}.items():
+        page = f"<html><body>{''.join(f'<p>{text}</p>' for text in content)}</body></html>"
+        epub(root / "books" / f"{name}.epub", {"book.xhtml": page})
     return root

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import random
 import re
 from pathlib import Path
-from typing import get_args
 
 from memread.train.data import frames, real, words
 from memread.train.data.corpus import Corpus, Paragraph, split_sentences
 from memread.train.data.puzzles import Wordings
-from memread.train.episode import Split
-
-SPLITS: tuple[Split, ...] = get_args(Split)
+from memread.train.data.splits import SPLITS
 
 
 def test_written_questions_are_found_by_what_they_quote(folder: Path) -> None:
@@ -50,6 +49,41 @@ def test_written_questions_about_a_text_are_asked_together(folder: Path) -> None
             around = {int(n) for text in puzzle.beside for n in re.findall(r"End of chapter (\d+)\.", text)}
             assert around and not around.intersection(numbers)
             assert around <= set(range(numbers[0] - 6, numbers[-1] + 7))
+
+
+def test_a_question_has_one_split_and_one_place() -> None:
+    corpus = Corpus("dev")
+    corpus.books = [["A is b.", "Here too C is d."], ["E is f.", "C is d."]]
+
+    def asked(*quotes: str) -> list[tuple[tuple[str, ...], int]]:
+        line = json.dumps({"question": "Who?", "answers": ["x"], "quotes": quotes}).encode()
+        found = corpus._find([line], [["G is h. E is f."]])
+        return [(source.run, source.at) for item in found for source in item.sources]
+
+    first, last = map(tuple, corpus.books)
+    assert asked("A is b.", "C is d.") == [(first, 0), (first, 1)]
+    assert asked("C is d.", "E is f.") == [
+        (last, 1),
+        (last, 0),
+    ]  # not in the run where the first stands first
+    assert asked("A is b.", "E is f.") == []  # nothing is asked about two runs
+    assert asked("E is f.") == []  # an earlier split says it
+
+
+def test_what_an_earlier_split_says_is_in_no_other(folder: Path) -> None:
+    said = [{block for run in Corpus(split, folder).books for block in run} for split in SPLITS]
+    assert all(said) and not any(a & b for a, b in itertools.combinations(said, 2))
+
+
+def test_each_question_needs_its_own_part_of_a_plant() -> None:
+    text = "The tin soldier, who had one leg, stood firm. He said nothing to anybody."
+    quotes = [["who had one leg"], ["one leg, stood firm. He said"], ["The tin"]]
+    (plant,) = (p for p in real._planted("", text, itertools.chain(*quotes)) if "leg" in p.text)
+    assert plant.text == "who had one leg, stood firm. He said"
+    assert [real._part(plant.text, each) for each in quotes[:2]] == [
+        "who had one leg,",
+        "one leg, stood firm. He said",
+    ]
 
 
 def test_what_needs_two_paragraphs_stands_among_others_that_are_alike(folder: Path) -> None:

@@ -98,7 +98,8 @@ def _family(maker: Maker, r: random.Random, lines: Frames, name: str) -> tuple[E
     found: list[Episode] = []
     for number, puzzle in enumerate(made):
         for query in puzzle.queries:
-            memories = _memories(text, cuts, places[number], puzzle.plants, query)
+            needed = _needed(text, places[number], query)
+            memories = _memories(text, cuts, needed, puzzle.plants, query)
             if maker.tokenizer.count(memories[-1]) <= settings.memory_tokens:
                 found.append(
                     Episode(
@@ -232,10 +233,19 @@ def _reply(query: Query, places: Sequence[tuple[int, int]]) -> str:
     return boxed(", ".join(answers) if query.need_all else (*answers, NOT_SAID)[0])
 
 
+def _needed(text: str, places: Sequence[tuple[int, int]], query: Query) -> Mapping[int, tuple[int, int]]:
+    """Where in the text of each plant that the answer needs the part begins and ends that it needs."""
+    found = {i: places[i] for i in query.evidence}
+    for i, part in zip(query.evidence, query.parts, strict=False):
+        start = text.index(part, places[i][0])
+        found[i] = start, start + len(part)
+    return found
+
+
 def _memories(
     text: str,
     cuts: Sequence[tuple[int, int]],
-    places: Sequence[tuple[int, int]],
+    places: Mapping[int, tuple[int, int]],
     plants: Sequence[Plant],
     query: Query,
 ) -> tuple[str, ...]:

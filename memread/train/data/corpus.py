@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from memread.evidence.words import stems
 from memread.ingest.epub import EpubReading
-from memread.train.data.splits import split_of
+from memread.train.data.splits import SPLITS, split_of
 from memread.train.episode import Split
 from memread.types import Passage
 
@@ -93,7 +93,7 @@ class Corpus:
         self.split = split
         self.paragraphs: list[Paragraph] = []
         self.books: list[list[str]] = []
-        """Runs of consecutive paragraphs."""
+        """Runs of consecutive paragraphs, without what an earlier split says too, such as boilerplate."""
         self.asked: list[Asked] = []
         self.multi_hop: list[MultiHop] = []
         self.written: list[Written] = []
@@ -118,26 +118,37 @@ class Corpus:
                         self.paragraphs.append(Paragraph(item["title"], _tidy(item["text"])))
             elif _is(file, "squad"):
                 self.asked += (a for a in _squad(_read(file)["data"]) if split_of(a.context) == self.split)
-        for book in sorted((folder / "books").glob("*.epub")):
-            if not _is(book, *EVALUATED):
-                self._add_book(book)
+        books = sorted((folder / "books").glob("*.epub"))
+        runs = [run for book in books if not _is(book, *EVALUATED) for run in _runs(book)]
+        of = {split: [run for run in runs if split_of(" ".join(run)) == split] for split in SPLITS}
+        earlier = [run for split in SPLITS[: SPLITS.index(self.split)] for run in of[split]]
+        said = {block for run in earlier for block in run}
+        left = ([block for block in run if block not in said] for run in of[self.split])
+        self.books = [run for run in left if run]
         own = Path(__file__).with_name("written.jsonl")
         for file in (own, *sorted((folder / "qa" / "train").glob("*written*.jsonl"))):
-            self.written += self._find(file.read_bytes().splitlines())
+            self.written += self._find(file.read_bytes().splitlines(), earlier)
 
-    def _find(self, lines: Iterable[bytes]) -> Iterator[Written]:
-        """The questions of `lines` all of whose quotations stand in this split's texts."""
+    def _find(self, lines: Iterable[bytes], earlier: Iterable[Sequence[str]]) -> Iterator[Written]:
+        """The questions of `lines` all of whose quotations stand in this split's texts: in paragraphs, or in
+        one run of a book. What an earlier split's runs answer is asked there."""
+        runs = [tuple(run) for run in self.books]
         places = [Source(p.title, (p.text,), 0) for p in self.paragraphs]
-        places += [Source("", tuple(run), at) for run in self.books for at in range(len(run))]
+        places += [Source("", run, at) for run in runs for at in range(len(run))]
         texts = [source.run[source.at] for source in places]
         ends = [*accumulate(len(text) + 1 for text in texts)]
-        joined = "\n".join(texts)
+        joined, before = "\n".join(texts), "\n".join(block for run in earlier for block in run)
         for line in lines:
             item = json.loads(line)
-            found = [joined.find(quote) for quote in item["quotes"]]
-            if min(found) >= 0:
-                sources = tuple(places[bisect_right(ends, at)] for at in found)
-                yield Written(item["question"], tuple(item["answers"]), tuple(item["quotes"]), sources)
+            quotes = tuple(item["quotes"])
+            found = [joined.find(quote) for quote in quotes]
+            if min(found) < 0 or all(quote in before for quote in quotes):
+                continue
+            sources = tuple(places[bisect_right(ends, at)] for at in found)
+            if len({source.run for source in sources if not source.title}) > 1:
+                sources = next(filter(None, (_all_in(run, quotes) for run in runs)), ())
+            if sources:
+                yield Written(item["question"], tuple(item["answers"]), quotes, sources)
 
     @cached_property
     def written_hops(self) -> list[Written]:
@@ -165,14 +176,6 @@ class Corpus:
         told = (f"{each.title}\n{each.text}" for each in near if each.title not in but)
         return tuple(islice(told, _AROUND))
 
-    def _add_book(self, path: Path) -> None:
-        with path.open("rb") as file:
-            passages = EpubReading(file, path.name).passages()
-            text = "".join(passage.text for passage in passages if isinstance(passage, Passage))
-        blocks = [_tidy(block) for block in text.split("\n\n") if block.strip()]
-        runs = [blocks[i : i + _RUN] for i in range(0, len(blocks), _RUN)]
-        self.books += [run for run in runs if split_of(" ".join(run)) == self.split]
-
     def sentences(self, random: random.Random) -> tuple[str, list[str], tuple[str, ...]]:
         """A paragraph's title ("" in a book), its sentences, and what stands around it. Needs a folder."""
         if self.books and random.random() < 0.3:
@@ -182,6 +185,21 @@ class Corpus:
             return "", split_sentences(block), around(run, at, at + 1)
         paragraph = random.choice(self.paragraphs)
         return paragraph.title, split_sentences(paragraph.text), ()
+
+
+def _runs(book: Path) -> Iterator[list[str]]:
+    """The paragraphs of a book, so many at a time."""
+    with book.open("rb") as file:
+        passages = EpubReading(file, book.name).passages()
+        text = "".join(passage.text for passage in passages if isinstance(passage, Passage))
+    blocks = [_tidy(block) for block in text.split("\n\n") if block.strip()]
+    yield from (blocks[i : i + _RUN] for i in range(0, len(blocks), _RUN))
+
+
+def _all_in(run: tuple[str, ...], quotes: Sequence[str]) -> tuple[Source, ...]:
+    """Where in `run` each of `quotes` stands; () unless all do."""
+    at = [next((at for at, text in enumerate(run) if quote in text), -1) for quote in quotes]
+    return tuple(Source("", run, place) for place in at) if min(at) >= 0 else ()
 
 
 def around(texts: Sequence[str], first: int, last: int) -> tuple[str, ...]:

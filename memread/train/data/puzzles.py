@@ -41,6 +41,8 @@ class Query(msgspec.Struct, frozen=True):
     need_all: bool = False
     as_read: bool = False
     """The answers belong to the evidence one by one, and are given in the order of reading."""
+    parts: tuple[str, ...] = ()
+    """Of each plant of `evidence`, the part of its text that the answer needs. (): all."""
 
 
 class Puzzle(msgspec.Struct, frozen=True):

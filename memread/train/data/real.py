@@ -359,12 +359,17 @@ def _as_written(w: Wordings, corpus: Corpus, chosen_from: Sequence[Written]) -> 
         plants += _planted(title, text, [quote for item in items for quote in item.quotes])
     queries = []
     for item in items:
-        needed = dict.fromkeys(i for quote in item.quotes for i, p in enumerate(plants) if quote in p.text)
+        of = [next(i for i, plant in enumerate(plants) if quote in plant.text) for quote in item.quotes]
+        needed = tuple(dict.fromkeys(of))
         if not item.answers:
             queries.append(Query("not-in-text", item.question, ()))
         elif len(texts) == 1 or _leads_on(item.question, ((plants[i].title, [plants[i]]) for i in needed)):
             kind = "real" if len(texts) == 1 else "multi-hop"
-            queries.append(Query(kind, item.question, item.answers, tuple(needed)))
+            parts = tuple(
+                _part(plants[i].text, [quote for quote, at in zip(item.quotes, of, strict=True) if at == i])
+                for i in needed
+            )
+            queries.append(Query(kind, item.question, item.answers, needed, parts=parts))
     return Puzzle(tuple(plants), tuple(queries), ordered=True, beside=beside) if queries else None
 
 
@@ -386,13 +391,13 @@ def _read_together(w: Wordings, chosen: Written, corpus: Corpus) -> tuple[dict[s
 
 
 def _planted(title: str, text: str, quotes: Iterable[str]) -> Iterator[Plant]:
-    """`text` as one block, a plant for each of the `quotes` that it has, or for those that overlap."""
+    """`text` as one block, a plant for each of the `quotes` that it has, or for all that overlap."""
     spans: list[tuple[int, int]] = []
     found = ((text.find(quote), quote) for quote in dict.fromkeys(quotes))
     for start, quote in sorted(pair for pair in found if pair[0] >= 0):
         end = start + len(quote)
         end += len(re.match(r"\S*", text[end:])[0])  # type: ignore[index]
-        if spans and start <= spans[-1][1] + 1:
+        if spans and start <= spans[-1][1]:
             start, end = spans[-1][0], max(end, spans.pop()[1])
         spans.append((start, end))
     at = 0
@@ -400,6 +405,13 @@ def _planted(title: str, text: str, quotes: Iterable[str]) -> Iterator[Plant]:
         said, last = text[start:end], number == len(spans) - 1
         yield Plant(said, "block", text[at:start], text[end:] if last else "\0", _untold(title, said))
         at = end + 1  # the piece that goes on behind a "\0" does so with a space
+
+
+def _part(text: str, quotes: Iterable[str]) -> str:
+    """What of `text` reaches from the first of `quotes` to the end of the word that the last ends in."""
+    spans = [(start, start + len(quote)) for quote in quotes for start in [text.index(quote)]]
+    start, end = min(first for first, _ in spans), max(last for _, last in spans)
+    return text[start : end + len(re.match(r"\S*", text[end:])[0])]  # type: ignore[index]
 
 
 def _leads_on(question: str, steps: Iterable[tuple[str, Sequence[Plant]]]) -> bool:

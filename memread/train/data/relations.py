@@ -12,11 +12,11 @@ from memread.train.episode import Split
 RELATIONS = """
 person : place # {H} lives in {V} ; {H} has a small flat in {V} ; {H} moved to {V} last spring ; the home of {H} is in {V} # Where does {H} live? ; In which town does {H} live? ; Where is the home of {H}?
 person : place # {H} was born in {V} ; {V} is where {H} was born ; {H} came into the world in {V} ; {H}, a native of {V}, laughed # Where was {H} born? ; What is the birthplace of {H}? ; Where does {H} come from?
-person : job # {H} works as a {V} ; {H} is a {V} by trade ; {H} earns a living as a {V} ; {H}, the {V}, was late again ; {H} had trained as a {V} # What does {H} do for a living? ; What is the profession of {H}? ; What is {H}'s job?
+person : job # {H} works as a {V} ; {H} is a {V} by trade ; {H} earns a living as a {V} ; {H}, the {V}, was late again ; {H} makes a living as a {V} # What does {H} do for a living? ; What is the profession of {H}? ; What is {H}'s job?
 person : person # {H} married {V} in the spring ; {H} is married to {V} ; {H} and {V} were married in the old church ; {V} became the spouse of {H} # Who is {H} married to? ; Who did {H} marry? ; Whom did {H} marry?
 person : thing # {H} bought the {V} at the market ; {H} paid far too much for the {V} ; the {V} was sold to {H} # What did {H} buy? ; What was bought by {H}? ; Which thing was sold to {H}?
 person : place # {H} hid the {T} in {V} ; the {T} was hidden by {H} somewhere near {V} ; {H} left the {T} behind in {V} # Where did {H} leave the {T}? ; Where is the {T} of {H}? ; Where did the {T} go?
-person : food # {H} ate nothing but {V} ; {H} loves {V} more than anything ; {H} ordered {V} for lunch ; for {H} there had to be {V} every day # What does {H} like to eat? ; What did {H} eat? ; Which food goes with {H}?
+person : food # {H} ate nothing but {V} ; {H} loves {V} more than anything ; {H} orders {V} at every meal ; for {H} there had to be {V} every day # What does {H} like to eat? ; What did {H} eat? ; Which food goes with {H}?
 person : date # {H} died on {V} ; {H} passed away on {V} ; the death of {H} fell on {V} # When did {H} die? ; On which day did {H} die? ; What is the date of {H}'s death?
 person : thing # {H} lost the {V} on the way home ; the {V} that {H} had lost was never found ; {H} is still looking for the {V} # What did {H} lose? ; What is {H} looking for? ; Which thing was lost by {H}?
 person : place # {H} travelled to {V} by train ; {H} took the night train to {V} ; the journey of {H} ended in {V} ; {H} had always wanted to see {V} and went # Where did {H} travel? ; Where did {H} go? ; What was the destination of {H}?
@@ -28,14 +28,14 @@ person : word # {H} named the dog {V} ; the dog of {H} answers to {V} ; {H} has 
 person : money # {H} paid {V} for it ; it cost {H} {V} ; {H} handed over {V} # How much did {H} pay? ; What did it cost {H}? ; How much money did {H} spend?
 person : money # {H} won {V} in the lottery ; the lottery brought {H} {V} ; {H} came home with winnings of {V} # How much did {H} win? ; What did {H} win in the lottery? ; How large were the winnings of {H}?
 person : time # {H} gets up at {V} ; {H} rises every morning at {V} ; the alarm clock of {H} rings at {V} # When does {H} get up? ; At what time does {H} rise? ; When does {H}'s alarm clock ring?
-person : thing # {H} collects every {V} there is ; every {V} in the house belongs to {H} ; {H} carried a {V} everywhere # What does {H} collect? ; What did {H} carry? ; What belongs to {H}?
+person : thing # {H} collects every {V} there is ; {H} has a collection, and every {V} goes into it ; {H}, who collects every {V}, came too # What does {H} collect? ; What is in the collection of {H}? ; Of what does {H} have a collection?
 person : person # {H} was betrayed by {V} ; it was {V} who betrayed {H} ; {V} gave {H} away to the police # Who betrayed {H}? ; By whom was {H} betrayed? ; Who gave {H} away?
 person : place # {H} owns a farm near {V} ; the farm of {H} lies near {V} ; {H} inherited a farm outside {V} # Where is the farm of {H}? ; Near which place does {H} own a farm? ; Where does {H} have a farm?
 person : number # {H} can be reached at {V} ; dial {V} to speak to {H} ; {V} is the number to call for {H} # How can one reach {H}? ; Which number do I dial for {H}? ; What is the telephone number of {H}?
 person : job # {H} always wanted to become a {V} ; as a child {H} dreamed of being a {V} ; {H} would rather have been a {V} # What did {H} want to become? ; Of which job did {H} dream? ; What would {H} rather have been?
 person : place # {H} was arrested in {V} ; the police caught {H} in {V} ; {H} had got as far as {V} when the police came # Where was {H} arrested? ; Where did the police catch {H}? ; In which place was {H} caught?
 person : word # {H} shouted "{V}" and ran ; "{V}!" shouted {H} ; the only thing {H} said was "{V}" # What did {H} shout? ; What did {H} say? ; Which word did {H} use?
-person : person # {H} is the sister of {V} ; {V} has a sister, {H} ; {H} grew up with a brother, {V} # Who is the brother of {H}? ; Whose sister is {H}? ; Which brother does {H} have?
+person : person # {V} is the brother of {H} ; {H} has a brother called {V} ; {H} grew up with a brother, {V} # Who is the brother of {H}? ; Which brother does {H} have? ; What is the name of {H}'s brother?
 place : number # {H} has {V} inhabitants ; {V} people live in {H} ; {H} is home to {V} people # How many people live in {H}? ; How many inhabitants does {H} have? ; What is the population of {H}?
 place : date # {H} was founded on {V} ; the founding of {H} goes back to {V} ; {H} has existed since {V} # When was {H} founded? ; Since when has {H} existed? ; When did {H} begin?
 place : person # {H} is governed by {V} ; the mayor of {H} is {V} ; {V} was elected mayor of {H} # Who is the mayor of {H}? ; Who governs {H}? ; Whom did {H} elect?
@@ -53,10 +53,10 @@ company : money # {H} lost {V} last year ; the losses of {H} came to {V} ; {H} r
 ship : place # {H} sank off {V} ; {H} went down near {V} ; the wreck of {H} lies off {V} # Where did {H} sink? ; Where is the wreck of {H}? ; Near which place did {H} go down?
 ship : person # {H} sailed under {V} ; {V} was in command of {H} ; {V} steered {H} through the storm # Who commanded {H}? ; Under whom did {H} sail? ; Who steered {H}?
 ship : food # {H} was carrying {V} ; the hold of {H} was full of {V} ; {H} had loaded {V} # What was {H} carrying? ; What was the cargo of {H}? ; What had {H} loaded?
-ship : date # {H} left port on {V} ; {H} put to sea on {V} ; {H} was last seen on {V} # When did {H} leave port? ; On which date was {H} last seen? ; When did {H} put to sea?
+ship : date # {H} left port on {V} ; {H} put to sea on {V} ; on {V} {H} left the harbour # When did {H} leave port? ; On which date did {H} leave the harbour? ; When did {H} put to sea?
 thing : place # the {H} was found in {V} ; somebody found the {H} near {V} ; the {H} turned up in {V} # Where was the {H} found? ; Where did the {H} turn up? ; In which place is the {H}?
-thing : person # the {H} belongs to {V} ; the {H} was a present from {V} ; {V} brought the {H} # Whose is the {H}? ; Who brought the {H}? ; With whom is the {H} connected?
-thing : money # the {H} costs {V} ; the {H} was sold for {V} ; nobody would give more than {V} for the {H} # How much is the {H}? ; For how much was the {H} sold? ; What is the price of the {H}?
+thing : person # the {H} belongs to {V} ; {V} is the owner of the {H} ; {V} owns the {H} # Whose is the {H}? ; Who owns the {H}? ; To whom does the {H} belong?
+thing : money # the {H} costs {V} ; the {H} was sold for {V} ; the price of the {H} is {V} # How much is the {H}? ; For how much was the {H} sold? ; What is the price of the {H}?
 thing : number # the {H} is kept in box {V} ; look for the {H} in box {V} ; box {V} holds the {H} # In which box is the {H}? ; Where is the {H} kept? ; Which box holds the {H}?
 thing : person # the {H} was stolen by {V} ; {V} stole the {H} ; it was {V} who took the {H} # Who stole the {H}? ; Who took the {H}? ; By whom was the {H} stolen?
 """.strip().split("\n")

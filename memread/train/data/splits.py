@@ -10,6 +10,9 @@ from memread.train.episode import Split
 
 T = TypeVar("T")
 
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+"""In this order: what one of them has is not in those behind it."""
+
 _TRAIN, _DEV = 0.70, 0.15
 
 
