@@ -11,11 +11,12 @@ import argparse
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from statistics import mean
 
 from benchmarks.models import embedded
-from memread.memory import with_nearest, within
+from memread.memory import Frequencies, with_nearest, within
 from memread.segment import segments
 from memread.train.data.corpus import Corpus, MultiHop, Written
 from memread.train.vocabulary import PromptVocabulary, open_vocabulary
@@ -29,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nearest", description=__doc__)
     parser.add_argument("texts", type=Path)
     parser.add_argument("--count", type=int, default=300, help="questions of a kind, at most")
+    parser.add_argument("--whole", type=int, default=60, help="questions that all the books are read for")
     parser.add_argument("--paragraphs", type=int, default=50, help="around a question of several hops")
     parser.add_argument("--segment", type=int, default=400)
     parser.add_argument("--memory", type=int, default=256)
@@ -60,11 +62,19 @@ def read(
     text: str, question: str, vocabulary: PromptVocabulary, segment: int, limit: int, nearest: int
 ) -> str:
     """The memory after `text`, where a model notes nothing."""
-    memory = ""
-    for part in segments([Passage(text, Locator())], vocabulary, segment):
-        if isinstance(part, Segment):
-            memory = within(with_nearest(memory, part.text, question, nearest), question, limit, vocabulary)
+    memory, met = "", Frequencies()
+    for part in cut(text, vocabulary, segment):
+        met = met.after(part, question)
+        memory = with_nearest(memory, part, question, nearest, met)
+        memory = within(memory, question, limit, vocabulary, met)
     return memory
+
+
+@lru_cache(1)
+def cut(text: str, vocabulary: PromptVocabulary, segment: int) -> list[str]:
+    """The segments of `text`."""
+    found = segments([Passage(text, Locator())], vocabulary, segment)
+    return [part.text for part in found if isinstance(part, Segment)]
 
 
 def _asked(
@@ -90,6 +100,9 @@ def _asked(
             evidence,
             _documents(hops, corpus, draw, given.paragraphs),
         )
+    whole = "\n\n".join(block for run in corpus.books for block in run)
+    for item in draw.sample(books, min(given.whole, len(books))):
+        yield "written, all books", item.question, item.answers, item.quotes, whole
 
 
 def _pages(item: Written, corpus: Corpus, draw: random.Random) -> str:

@@ -18,7 +18,7 @@ from memread.profile import Profile
 from memread.segment import VERSION as SEGMENTER_VERSION
 from memread.types import Claim, DocumentInfo, EngineInfo, Passage, Segment, Skipped
 
-LOOP_VERSION = 1
+LOOP_VERSION = 2
 """Part of a run's identity: raise it when the same replies would lead to another memory or answer."""
 
 
@@ -108,6 +108,8 @@ class Asking:
         self.progress.skipped = before.skipped + len(skipped)
         self.progress.last, self.progress.fraction = segment.info.span, segment.info.fraction
         self.progress.tokens = before.tokens + segment.info.tokens
+        self.progress.met = before.met
+        self.progress.past(segment, self.question, self._task.profile)
         self.passed += skipped
         if at in self._claims:
             self._tracer.restore(self.progress.memory, self._claims[at])

@@ -19,7 +19,7 @@ import msgspec
 
 from memread import guard, prompts
 from memread.events import AnswerStarted, Event, MemoryUpdated, ReplyRejected, SegmentStarted, Stopping
-from memread.memory import rewritten, with_nearest, within
+from memread.memory import Frequencies, rewritten, with_nearest, within
 from memread.profile import Profile
 from memread.protocols import Tokenizer
 from memread.types import (
@@ -53,6 +53,13 @@ class Progress(msgspec.Struct):
     last: Span | None = None
     complete: bool = True
     counts: Counts = Counts()
+    met: Frequencies = Frequencies()
+    """Of the question's words, where a rule decides with them what the memory holds."""
+
+    def past(self, segment: Segment, question: str, profile: Profile) -> None:
+        """Count the words of `segment`, which is read."""
+        if profile.wording.unchanged:
+            self.met = self.met.after(segment.text, question)
 
 
 def flow(
@@ -124,7 +131,8 @@ def _read(
     verbatim = (segment.text, known) if profile.verbatim else ()
     words = tuple(filter(None, (unchanged, profile.wording.initial_memory)))
     counts = Counts()
-    reason = ""
+    before, reason = now.met, ""
+    now.past(segment, question, profile)
     outcome: Literal["updated", "unchanged", "kept"] = "kept"
     memory = now.memory
     samplings = (profile.sampling, profile.retry) if segment.text.strip() else ()
@@ -137,15 +145,16 @@ def _read(
         assert reply is not None
         counts += reply.counts
         if reply.finish == "cancelled":
+            now.met = before
             return False
         proposed = clean(reply.text)
         reason = guard.fault(reply, proposed)
         if not reason and unchanged:
             proposed = rewritten(known, proposed, unchanged)
             if profile.nearest and question != profile.wording.summary:
-                proposed = with_nearest(proposed, segment.text, question, profile.nearest)
+                proposed = with_nearest(proposed, segment.text, question, profile.nearest, now.met)
             proposed = proposed or memory
-            if proposed != memory and not (proposed := within(proposed, question, limit, tokenizer)):
+            if proposed != memory and not (proposed := within(proposed, question, limit, tokenizer, now.met)):
                 reason = "it is over the memory limit"
         if not reason:
             outcome = "unchanged" if proposed == memory else "updated"

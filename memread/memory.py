@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 
+import msgspec
+
 from memread.evidence.statements import sentences
 from memread.evidence.words import stems, words
 from memread.protocols import Tokenizer
@@ -24,7 +26,33 @@ _TITLE = 80
 """Characters of a line that may be the title of what stands below it, at most."""
 _ENDS = '.!?…:;,"”’)'
 """No title ends with one of these."""
+_BEFORE = 60
+"""Sentences without any word of the question that count as read, so that the first ones do not decide."""
 _BLANK = re.compile(r"\n\s*\n")
+
+
+class Frequencies(msgspec.Struct, frozen=True):
+    """In how many of the sentences read so far the words of a question stand."""
+
+    sentences: int = 0
+    having: dict[str, int] = {}
+    """stem → how many have it; none for 0."""
+
+    def after(self, section: str, question: str) -> Frequencies:
+        """The same once `section` is read too."""
+        asked = stems(question)
+        told = [*_told(section, asked)]
+        having = Counter(self.having)
+        having.update(chain.from_iterable(asked & stems(text) for text in told))
+        return Frequencies(self.sentences + len(told), dict(having))
+
+    def worth(self, words: Iterable[str]) -> float:
+        """The sum of the words' inverse document frequencies (Spärck Jones 1972): a name that a book is full
+        of says little about a sentence of it, however few of the lines at hand have it."""
+        # fsum: a set has another order in each process, and the sum must not.
+        return math.fsum(
+            math.log((self.sentences + _BEFORE) / (self.having.get(word, 0) + 1)) for word in words
+        )
 
 
 def rewritten(known: str, reply: str, unchanged: str) -> str:
@@ -42,60 +70,54 @@ def rewritten(known: str, reply: str, unchanged: str) -> str:
     return "\n".join(_once([*old, *new]))
 
 
-def with_nearest(memory: str, section: str, question: str, count: int) -> str:
+def with_nearest(memory: str, section: str, question: str, count: int, met: Frequencies) -> str:
     """`memory` and sentences of `section`: up to `count` that have most in common with the question, and up
     to two that go on from names which those say and the question does not.
 
     The first share two words that carry meaning with it (one, if it has no more). Of a long one that is what
     stands from the first such word on. Lines that have far less in common with the question than the best one
     give way, unless they are the best about one of its names: a small model is misled by them.
+
+    met: with `section`.
     """
     asked = stems(question)
     lines = memory.split("\n") if memory else []
     told = [*_told(section, asked)]
     shared = [asked & stems(text) for text in told]
-    worth = _worth(shared, [asked & stems(line) for line in lines])
+    worth = [*map(met.worth, shared)]
     least = min(2, len(asked))
     fit = [place for place, common in enumerate(shared) if len(common) >= least > 0]
     chosen = sorted(sorted(fit, key=lambda place: -worth[place])[:count])
     lines = _once([*lines, *(_beginning(told[place], asked) for place in chosen)])
-    near = _near(lines, asked, _names(question))
+    near = _near(lines, asked, _names(question), met)
     others = [line for line in lines if line not in near]
     others += [text for place, text in enumerate(told) if place not in chosen]
     onward = _onward(near, others, asked)
     return "\n".join(line for line in _once([*lines, *onward]) if line in near or line in onward)
 
 
-def within(memory: str, question: str, limit: int, tokenizer: Tokenizer) -> str:
+def within(memory: str, question: str, limit: int, tokenizer: Tokenizer, met: Frequencies) -> str:
     """`memory` without so many of its lines that it has at most `limit` tokens; "" if none would be left.
 
     The line goes that has least in common with the question, the oldest of such. A word that they share
-    counts for the less the more lines have it. If nothing gave way, what was noted first would keep out all
-    that a long text says later.
+    counts for the less the more of what was read has it. If nothing gave way, what was noted first would keep
+    out all that a long text says later.
     """
     if tokenizer.count(memory) <= limit:
         return memory
     lines, asked = memory.split("\n"), stems(question)
-    shared = [asked & stems(line) for line in lines]
+    worth = [met.worth(asked & stems(line)) for line in lines]
     while lines and tokenizer.count("\n".join(lines)) > limit:
-        worth = _worth(shared)
         least = worth.index(min(worth))
-        del lines[least], shared[least]
+        del lines[least], worth[least]
     return "\n".join(lines)
 
 
-def _worth(shared: Sequence[frozenset[str]], others: Iterable[frozenset[str]] = ()) -> list[float]:
-    """What each of `shared` says: a word counts for the less the more of them, and of `others`, have it."""
-    often = Counter(chain.from_iterable([*shared, *others]))
-    # fsum: a set has another order in each process, and the sum must not.
-    return [math.fsum(1 / often[stem] for stem in common) for common in shared]
-
-
-def _near(lines: Sequence[str], asked: frozenset[str], names: frozenset[str]) -> list[str]:
+def _near(lines: Sequence[str], asked: frozenset[str], names: frozenset[str], met: Frequencies) -> list[str]:
     """Those of `lines` that have about as much in common with the question as the best, or most of all about
     one of its names."""
     shared = [asked & stems(line) for line in lines]
-    worth = _worth(shared)
+    worth = [*map(met.worth, shared)]
     least = _SHARE * max(worth, default=0.0)
     kept: set[int] = set()
     named: set[str] = set()

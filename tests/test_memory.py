@@ -8,11 +8,18 @@ import sys
 
 import pytest
 
-from memread.memory import rewritten, with_nearest, within
+from memread.memory import Frequencies, rewritten, with_nearest, within
 
 SECTION = """The harbour lies in the north. Ahab had a leg of ivory.
 Mr. Stubb smoked a pipe, and said that the leg was made of a whale's jaw.
 Ahab walked. The whale swam away from Ahab, and nobody saw it again."""
+
+
+def nearest(memory: str, section: str, question: str, count: int) -> str:
+    met = Frequencies().after(section, question)
+    return with_nearest(memory, section, question, count, met)
+
+
 ASKED = "Of which whale's jaw was Ahab's leg made?"
 
 
@@ -49,7 +56,8 @@ def test_what_has_least_to_do_with_the_question_gives_way(memory: str, limit: in
         def count(self, text: str) -> int:
             return len(text.split())
 
-    assert within(memory, "Of which whale was Ahab's leg made?", limit, Spaced()) == left
+    asked = "Of which whale was Ahab's leg made?"
+    assert within(memory, asked, limit, Spaced(), Frequencies().after(memory, asked)) == left
 
 
 def test_sentences_that_are_like_the_question_come_to_the_memory() -> None:
@@ -57,42 +65,41 @@ def test_sentences_that_are_like_the_question_come_to_the_memory() -> None:
     leg = "Ahab had a leg of ivory."
     swam = "The whale swam away from Ahab, and nobody saw it again."
     asked = "Of which whale's jaw was the leg made?"
-    assert with_nearest("", SECTION, asked, 1) == with_nearest("", SECTION, asked, 3) == jaw
+    assert nearest("", SECTION, asked, 1) == nearest("", SECTION, asked, 3) == jaw
     # Three that share two words each; "Ahab walked." shares one.
     asked = "Which whale took Ahab's leg?"
-    assert with_nearest("", SECTION, asked, 5) == f"{leg}\n{jaw}\n{swam}"
-    assert len(with_nearest("", SECTION, asked, 2).split("\n")) == 2
+    assert nearest("", SECTION, asked, 5) == f"{leg}\n{jaw}\n{swam}"
+    assert len(nearest("", SECTION, asked, 2).split("\n")) == 2
     # What is there stays, and nothing is said twice.
-    assert with_nearest(f"leg of ivory\n{swam}", SECTION, asked, 5) == f"{swam}\n{leg}\n{jaw}"
+    assert nearest(f"leg of ivory\n{swam}", SECTION, asked, 5) == f"{swam}\n{leg}\n{jaw}"
     # What has far less to do with the question than the best gives way, also what the model noted.
-    assert with_nearest("Known.\nA whale.", SECTION, "Of which jaw was the leg made?", 1) == jaw
-    assert with_nearest("Known.", "Nothing of it here.", asked, 3) == "Known."
-    assert with_nearest("", SECTION, "Who is it?", 3) == ""  # no word that carries meaning
-    assert with_nearest("", SECTION, "Stubb?", 3) == jaw  # one word is all there is
+    assert nearest("Known.\nA whale.", SECTION, "Of which jaw was the leg made?", 1) == jaw
+    assert nearest("Known.", "Nothing of it here.", asked, 3) == "Known."
+    assert nearest("", SECTION, "Who is it?", 3) == ""  # no word that carries meaning
+    assert nearest("", SECTION, "Stubb?", 3) == jaw  # one word is all there is
 
 
 def test_each_name_of_the_question_keeps_its_best_line() -> None:
     section = "Mr. Stubb was born at Cape Cod, the second mate. Flask was born on land."
     both = "Mr. Stubb was born at Cape Cod, the second mate.\nFlask was born on land."
     assert (
-        with_nearest("", section, "Was Stubb, the second mate of Cape Cod, or was Flask born on land?", 3)
-        == both
+        nearest("", section, "Was Stubb, the second mate of Cape Cod, or was Flask born on land?", 3) == both
     )
-    assert "Flask" not in with_nearest("", section, "Where was the second mate Stubb of Cape Cod born?", 3)
+    assert "Flask" not in nearest("", section, "Where was the second mate Stubb of Cape Cod born?", 3)
 
 
 def test_what_goes_on_from_a_name_comes_too() -> None:
     film = "The Whale is a film that was directed by Nora Quint."
     who = "Among the painters of Hull was Nora Quint, a Dane."
     asked = "Of which nation is the director of the film The Whale?"
-    memory = with_nearest("", f"{film}\nIt rained in Hull.", asked, 3)
+    memory = nearest("", f"{film}\nIt rained in Hull.", asked, 3)
     assert memory == film
-    assert with_nearest(memory, f"It rained on Nora.\nIt snowed.\n{who}\nNobody knew Quint.", asked, 3) == (
+    assert nearest(memory, f"It rained on Nora.\nIt snowed.\n{who}\nNobody knew Quint.", asked, 3) == (
         f"{film}\nIt rained on Nora.\n{who}"  # two at most, with most of the names
     )
     # What was met before it was known to matter is not there, and what nothing leads to any more gives way.
-    assert with_nearest("", f"{who}\n{film}", asked, 3) == f"{film}\n{who}"
-    assert with_nearest(
+    assert nearest("", f"{who}\n{film}", asked, 3) == f"{film}\n{who}"
+    assert nearest(
         f"{film}\n{who}", "A better film, The Whale, has a director of this nation.", asked, 3
     ) == ("A better film, The Whale, has a director of this nation.")
 
@@ -100,48 +107,60 @@ def test_what_goes_on_from_a_name_comes_too() -> None:
 def test_a_title_comes_with_what_stands_below_it() -> None:
     text = "Document 4:\nNora Quint\nShe was a painter of Hull, and born in 1851. She died there. "
     text += "She had a whale."
-    assert with_nearest("", text, "When was Nora Quint born?", 3) == (
+    assert nearest("", text, "When was Nora Quint born?", 3) == (
         "Nora Quint: She was a painter of Hull, and born in 1851."
     )
-    assert with_nearest("", text, "Had Nora Quint a whale?", 1) == "Nora Quint: She had a whale."
+    assert nearest("", text, "Had Nora Quint a whale?", 1) == "Nora Quint: She had a whale."
     # A line of a log is no title of the next one, and no verse of what goes on.
     log = "Nora Quint went away\nShe was a painter of Hull"
-    assert with_nearest("", log, "Was Nora Quint a painter of Hull?", 3) == log
+    assert nearest("", log, "Was Nora Quint a painter of Hull?", 3) == log
     log = "08:01 mail sent to Hull\n08:02 the disk of Hull is full\n"
     log += "08:03 the bank of Hull has closed, and the disk of Hull was not read any more"
     asked = "Is the disk of Hull full, or the bank closed?"
-    assert with_nearest("", log, asked, 3).split("\n") == log.split("\n")[1:]
+    assert nearest("", log, asked, 3).split("\n") == log.split("\n")[1:]
 
 
 def test_lines_cut_to_a_width_are_one_paragraph() -> None:
     wrapped = (
         "Then the captain of the ship said that\nhe had seen the white whale, which had\nbitten off his leg."
     )
-    assert with_nearest("", wrapped, "What had the whale bitten off?", 3) == (
+    assert nearest("", wrapped, "What had the whale bitten off?", 3) == (
         "Then the captain of the ship said that he had seen the white whale, which had bitten off his leg."
     )
     log = "error: no whale was found\nwarning: the disk of the whale server is full\nok"
-    assert with_nearest("", log, "Was the whale found?", 3) == "error: no whale was found"
+    assert nearest("", log, "Was the whale found?", 3) == "error: no whale was found"
 
 
 def test_of_a_long_sentence_comes_what_stands_from_the_question_on() -> None:
     long = "And so it went on " * 30 + "until the whale broke his leg " + "and on " * 100 + "away."
-    (kept,) = with_nearest("", long, "Who broke whose leg?", 3).split("\n")
+    (kept,) = nearest("", long, "Who broke whose leg?", 3).split("\n")
     assert kept.startswith("broke his leg and on") and kept.endswith(" on") and len(kept) <= 400
 
 
-def test_what_memory_lines_have_too_counts_less() -> None:
-    section = "Ahab spoke of the leg. Ahab spoke of the jaw."
-    assert with_nearest("the leg of Ahab", section, "Ahab leg jaw", 1).endswith("the jaw.")
-    assert with_nearest("the jaw of Ahab", section, "Ahab leg jaw", 1).endswith("the leg.")
+def test_what_a_book_is_full_of_counts_less() -> None:
+    asked, answer, other = "Where did Ahab meet Elijah?", "Elijah met him at the wharf.", "Ahab met a boat."
+    fresh = Frequencies().after(f"{answer} {other}", asked)
+    assert fresh == Frequencies(2, {"ahab": 1, "elijah": 1})
+    later = fresh.after("Ahab walked. " * 40, asked)
+    assert later.sentences == 42 and later.having["ahab"] == 41
+    assert later.worth(["elijah"]) > 3 * later.worth(["ahab"]) > 0
+
+    class Spaced:
+        def count(self, text: str) -> int:
+            return len(text.split())
+
+    both = f"{answer}\n{other}"
+    assert within(both, asked, 7, Spaced(), fresh) == other  # the older of two that have as much goes
+    assert within(both, asked, 7, Spaced(), later) == answer
 
 
 def test_a_line_is_worth_the_same_in_every_process() -> None:
     # Sets of words have another order in each; added up one after the other, the last bits differ.
     program = """
-from memread.memory import _worth
+from memread.memory import Frequencies
 words = "iron copper silver golden wooden marble ivory amber paper leather velvet cotton".split()
-print(_worth([frozenset(words[first:]) for first in range(len(words))]))
+met = Frequencies(90, {word: place for place, word in enumerate(words)})
+print([met.worth(frozenset(words[first:])) for first in range(len(words))])
 """
     said = {
         subprocess.run(

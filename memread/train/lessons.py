@@ -5,8 +5,10 @@ Prompts are built by memread.prompts and encoded by the vocabulary that inferenc
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -14,8 +16,9 @@ import msgspec
 
 from memread import prompts
 from memread.errors import ModelUnloadable
+from memread.evidence.statements import sentences
 from memread.loop import boxed
-from memread.memory import rewritten, with_nearest, within
+from memread.memory import Frequencies, rewritten, with_nearest, within
 from memread.profile import Profile
 from memread.train.bounds import Share, Weight, Whole
 from memread.train.data.quotes import telling
@@ -62,9 +65,12 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sentences by a rule (Profile.nearest), they come nevertheless. An answer rests on what its memory holds,
     and is "not in the text" where that is not enough."""
     decisions: Weight = 3.0
-    """Weight of the tokens where it is decided whether something is new: the first, and those after a
-    statement. All others merely go on with a quotation, and weigh 1."""
+    """Weight of the tokens where it is decided whether something is new, the first and those after a
+    statement, and how an answer begins. All others merely go on with a quotation, and weigh 1."""
 
+
+_OPENING = boxed("")[:-1]
+"""What every answer begins with."""
 
 EVERYTHING = Choice(kept=1.0, empty=1.0, false_entries=0.0, decisions=1.0)
 
@@ -100,15 +106,18 @@ class Teacher:
         return [groups[place] for place in sorted(groups)]
 
     def begun(self, episode: Episode, sections: int, choice: Choice, seed: str) -> Episode:
-        """`episode` from where its last `sections` begin, with a memory of what was before them. With none of
-        them left, its answer is what that memory holds."""
+        """`episode` from where its last `sections` begin, with a memory of what was before them. Its answer
+        is what the memory holds of it that misses nothing in these."""
         r = random.Random(f"{seed}/{episode.id}")
         memory = ""
         read = max(0, len(episode.segments) - sections)
+        met = self._met(episode)
         for place in range(read):
-            memory = self._read(episode, place, memory, choice, r)
-        if not sections:
-            episode = supported(episode, memory)
+            memory = self._read(episode, place, memory, choice, r, met)
+        held, attentive = memory, msgspec.structs.replace(choice, missed=0.0)
+        for place in range(read, len(episode.segments)):
+            held = self._read(episode, place, held, attentive, r, met)
+        episode = supported(episode, held)
         return msgspec.structs.replace(
             episode, segments=episode.segments[read:], memories=episode.memories[read:], known=memory
         )
@@ -118,9 +127,10 @@ class Teacher:
     ) -> Iterator[tuple[int, Conversation]]:
         """(number of the section, conversation); the answer after the last."""
         initial, unchanged = self.profile.wording.initial_memory, self.profile.wording.unchanged
-        own = "\n".join(episode.memories)
-        facts = [fact for fact in facts if fact not in own]  # nothing that is still to come is false
-        before, held = "", [""] * choice.answers
+        text = "".join(episode.segments)
+        own = _evidence(episode, text)  # nothing that is still to come is false
+        facts = [fact for fact in facts if not any(_says(_quoted(fact, text), said) for said in own)]
+        before, held, met = "", [""] * choice.answers, self._met(episode)
         for place, (section, after) in enumerate(zip(episode.segments, episode.memories, strict=True)):
             given = self._with_false_entries(episode.question, held[0], facts, choice, r)
             kind: Kind = "new" if after != before else "kept" if given else "empty"
@@ -139,7 +149,7 @@ class Teacher:
                 reply = said_briefly(before, after, given, unchanged) if unchanged else after or initial
                 yield place, self._made(kind, parts, reply, choice)
             for number, memory in enumerate(held):
-                held[number] = self._read(episode, place, memory, choice, r)
+                held[number] = self._read(episode, place, memory, choice, r, met)
             before = after
         seen: set[str] = set()
         for memory in held:
@@ -152,13 +162,28 @@ class Teacher:
             parts = prompts.answer(
                 self.profile, self.frame, question=episode.question, memory=given or initial
             )
-            reply = supported(episode, memory).reply
+            reply = supported(episode, given).reply
             kind = "unsaid" if reply == boxed(NOT_SAID) else "answer"
             if kind == "unsaid" and r.random() >= choice.unsaid:
                 continue
             yield len(episode.segments), self._made(kind, parts, reply, choice)
 
-    def _read(self, episode: Episode, place: int, memory: str, choice: Choice, r: random.Random) -> str:
+    def _met(self, episode: Episode) -> list[Frequencies]:
+        """How often the question's words were met after each section."""
+        steps = itertools.accumulate(
+            episode.segments, lambda met, text: met.after(text, episode.question), initial=Frequencies()
+        )
+        return [*steps][1:]
+
+    def _read(
+        self,
+        episode: Episode,
+        place: int,
+        memory: str,
+        choice: Choice,
+        r: random.Random,
+        met: Sequence[Frequencies],
+    ) -> str:
         """What a reading makes of `memory` at section number `place`, 0-based: it notes what is new there, or
         misses that."""
         profile, unchanged = self.profile, self.profile.wording.unchanged
@@ -169,8 +194,9 @@ class Teacher:
             return after
         memory = rewritten(memory, said_briefly(before, after, memory, unchanged), unchanged)
         if profile.nearest:
-            memory = with_nearest(memory, episode.segments[place], episode.question, profile.nearest)
-        return within(memory, episode.question, profile.budget.memory, self.vocabulary)
+            section = episode.segments[place]
+            memory = with_nearest(memory, section, episode.question, profile.nearest, met[place])
+        return within(memory, episode.question, profile.budget.memory, self.vocabulary, met[place])
 
     def _with_false_entries(
         self,
@@ -195,11 +221,14 @@ class Teacher:
     def _made(self, kind: Kind, parts: Iterable[Part], reply: str, choice: Choice) -> Conversation:
         ids = self.vocabulary.encode(reply)
         weights = [1.0] * (len(ids) + 1)
-        weights[0] = choice.decisions
-        if kind not in ("answer", "unsaid"):
-            weights[-1] = choice.decisions
-            for place, token in enumerate(ids):
-                if b"\n" in self.vocabulary.piece(token):
+        pieces = [self.vocabulary.piece(token) for token in ids]
+        if kind in ("answer", "unsaid"):
+            ends = [*itertools.accumulate(map(len, pieces))]
+            weights[bisect_right(ends, len(_OPENING))] = choice.decisions
+        else:
+            weights[0] = weights[-1] = choice.decisions
+            for place, piece in enumerate(pieces):
+                if b"\n" in piece:
                     weights[place] = choice.decisions
         return Conversation(
             kind, tuple(self.vocabulary.encode_prompt(parts)), (*ids, self.end), tuple(weights)
@@ -225,17 +254,33 @@ def said_briefly(before: str, after: str, given: str, unchanged: str) -> str:
 def supported(episode: Episode, memory: str) -> Episode:
     """`episode` as one must answer it who has `memory` alone: what of the answer stands in lines that say
     it."""
-    evidence = [line for line in episode.memories[-1].split("\n") if line]
-    lines = memory.split("\n") if memory else []
-    there = [line for line in lines if any(_overlap(line, said) for said in evidence)]
-    if all(any(_overlap(line, said) for line in there) for said in evidence):
+    text = "".join(episode.segments)
+    evidence = _evidence(episode, text)
+    lines = [_quoted(line, text) for line in memory.split("\n") if line]
+    there = [line for line in lines if any(_says(line, said) for said in evidence)]
+    known, all_known = ("\n".join(said).casefold() for said in (there, evidence))
+    told = [each for each in episode.answers if _stands(each.casefold(), all_known)]
+    found = [each for each in episode.answers if _stands(each.casefold(), known)]
+    whole = all(any(_says(line, said) for line in there) for said in evidence)
+    if (whole and set(told) <= set(found)) or (found and not episode.need_all):
         return episode
-    known = "\n".join(there).casefold()
-    found = tuple(each for each in episode.answers if _stands(each.casefold(), known))
-    if found and not episode.need_all:
-        return episode
+    found.sort(key=episode.reply.find)
     reply = boxed(", ".join(found) or NOT_SAID)
-    return msgspec.structs.replace(episode, answers=found, reply=reply)
+    return msgspec.structs.replace(episode, answers=tuple(found), reply=reply)
+
+
+def _evidence(episode: Episode, text: str) -> list[str]:
+    """The sentences that the answer needs."""
+    lines = (line for line in episode.memories[-1].split("\n") if line)
+    return [said for line in lines for said in sentences(_quoted(line, text))]
+
+
+def _quoted(line: str, text: str) -> str:
+    """`line` of a memory, without what stands before a quotation from `text`, such as a title."""
+    said = line
+    while said and said not in text:
+        said = said.partition(": ")[2]
+    return said or line
 
 
 def _stands(answer: str, known: str) -> bool:
@@ -245,9 +290,14 @@ def _stands(answer: str, known: str) -> bool:
 
 
 _ENOUGH = 40
-"""Characters at an end of a quotation by which it is known again."""
+"""Characters at an end of a sentence by which it is known again."""
 
 
-def _overlap(one: str, other: str) -> bool:
-    """Whether two quotations are of one sentence."""
-    return any(a[:_ENOUGH] in b or a[-_ENOUGH:] in b for a, b in ((one, other), (other, one)))
+def _says(line: str, sentence: str) -> bool:
+    """Whether `line` quotes `sentence`, or one of its ends where that is long."""
+    if sentence in line:
+        return True
+    if min(len(line), len(sentence)) < _ENOUGH:
+        return False
+    pairs = ((line, sentence), (sentence, line))
+    return any(a[:_ENOUGH] in b or a[-_ENOUGH:] in b for a, b in pairs)

@@ -96,7 +96,9 @@ def test_decisions_weigh_more(teacher: Teacher) -> None:
     *_, new, answer = teacher.conversations(two, Choice(kept=0, empty=0, false_entries=0, decisions=3.0))
     heavy = [teacher.vocabulary.piece(t) for t, w in zip(new.reply, new.weights, strict=True) if w == 3.0]
     assert heavy == [b"S", b"\n", b""]
-    assert answer.weights[0] == 3.0 and set(answer.weights[1:]) == {1.0}
+    opening = teacher.vocabulary.encode("\\boxed{")
+    assert b"".join(map(teacher.vocabulary.piece, answer.reply[: len(opening)])) == b"\\boxed{"
+    assert answer.weights[len(opening)] == 3.0 and sum(answer.weights) == len(answer.reply) + 2.0
 
 
 @pytest.mark.parametrize(
@@ -279,3 +281,58 @@ def test_the_answer_of_one_who_has_a_part(
         EPISODE, answers=answers, need_all=need_all, memories=memories, reply="ideal"
     )
     assert supported(episode, memory).reply == reply
+
+
+TALE = (
+    "Hull\nThe old harbour of the town was closed in 1931. Its last keeper, a certain Nora Quint, "
+    "then moved to Leeds. Nobody saw her again.\n\nBergen\nIt rains.\n\nA year later, in 1932, Nora Quint "
+    "had a boat built for herself."
+)
+
+
+@pytest.mark.parametrize(
+    ("memory", "reply"),
+    [
+        ("Hull: The old harbour of the town was closed in 1931.", "not in the text"),
+        ("Its last keeper, a certain Nora Quint, then moved to Leeds.", "Leeds"),
+        ("Hull: Its last keeper, a certain Nora Quint, then moved to Leeds.", "Leeds"),
+        ("Its last keeper, a certain Nora Quint, then", "not in the text"),  # it was too long to come whole
+        ("A year later, in 1932, Nora Quint had a boat built for herself.", "not in the text"),
+        ("Hull", "not in the text"),
+    ],
+)
+def test_a_sentence_without_the_answer_supports_none(memory: str, reply: str) -> None:
+    quoted = "Hull: The old harbour of the town was closed in 1931. Its last keeper, a certain Nora Quint, "
+    quoted += "then moved to Leeds."
+    episode = msgspec.structs.replace(
+        EPISODE, answers=("Leeds",), segments=(TALE,), memories=(quoted,), reply="\\boxed{Leeds}"
+    )
+    assert supported(episode, memory).reply == f"\\boxed{{{reply}}}"
+
+
+def test_a_short_quotation_is_known_below_a_title() -> None:
+    episode = msgspec.structs.replace(
+        EPISODE, answers=("rains",), segments=(TALE,), memories=("Bergen: It rains.",), reply="\\boxed{rains}"
+    )
+    assert supported(episode, "It rains.").reply == supported(episode, "Bergen: It rains.").reply
+    assert supported(episode, "It rains.").answers == ("rains",)
+    assert supported(episode, "It snows.").answers == ()
+
+
+def test_a_part_of_a_list_is_in_the_order_of_the_whole() -> None:
+    said = "Al is 5.\nBo is 7.\nCy is 9."
+    episode = msgspec.structs.replace(
+        EPISODE, answers=("9", "5", "7"), need_all=True, memories=(said,), reply="\\boxed{5, 7, 9}"
+    )
+    assert supported(episode, "Cy is 9.\nAl is 5.").reply == "\\boxed{5, 9}"
+
+
+def test_what_is_the_evidence_is_no_false_entry(teacher: Teacher) -> None:
+    """Another question quotes more of the same sentence: it says the answer all the same."""
+    other = Episode(
+        "f", "train", "n", "Which?", ("x",), EPISODE.segments, ("", *("The code is 42. <|im_end|>",) * 2), "x"
+    )
+    hidden = msgspec.structs.replace(EPISODE, question="Who spoke?")
+    choice = Choice(new=0, kept=0, empty=0, false_entries=1.0, missed=1.0)
+    *_, answers = teacher.lessons((hidden, other), choice, "")
+    assert memory_in(teacher, answers[0]) == "Nothing yet."
