@@ -270,7 +270,7 @@ def plot(
         typer.echo(report.bars(found, shutil.get_terminal_size().columns))
         return
     first = results[0]
-    written = plots.plot(found, out or first.parent, first.name.partition(".")[0] or "results")
+    written = plots.plot(found, out or first.parent, first.name.removesuffix(".jsonl") or "results")
     for path in written:
         typer.echo(str(path))
     if not written:
@@ -341,7 +341,8 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(paths: Sequence[Path]) -> list[Result]:
-    """The results of all files; what is in several is counted once."""
+    """The results of all files, each counted once; what was not measured alike is told apart."""
+    from memread.eval.report import told_apart
     from memread.eval.results import read
 
     found: dict[str, Result] = {}
@@ -350,7 +351,7 @@ def _read(paths: Sequence[Path]) -> list[Result]:
         found |= {result.key: result for result in results}
         for notice in notices:
             note(f"memread: {notice}")
-    return list(found.values())
+    return told_apart(list(found.values()))
 
 
 def _show(results: Sequence[Result], json: bool) -> None:

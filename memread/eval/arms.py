@@ -119,7 +119,7 @@ def key(item: Item, arm: Arm, found: dict[str, Any], info: EngineInfo) -> str:
 
 def versions() -> dict[str, str]:
     """Of everything that takes part."""
-    found = {"memread": __version__, "python": platform.python_version()}
+    found = {"memread": __version__, "python": platform.python_version(), "loop": str(LOOP_VERSION)}
     for name in ("llama-cpp-python", "bm25s"):
         try:
             found[name] = metadata.version(name)

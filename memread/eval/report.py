@@ -17,6 +17,8 @@ from memread.text import one_line
 _MANY = 10
 """With more lengths than this (the paper's grid has ten), a task's items (a user's own texts) are grouped by
 powers of two."""
+_NAME = 60
+"""Characters of a method's name with its settings: a file may come from elsewhere."""
 ALL = "all tasks"
 
 
@@ -61,7 +63,41 @@ def label(length: int, documents: bool) -> str:
 
 
 def arm(result: Result) -> str:
-    return f"{result.method} {result.variant}".rstrip()
+    return one_line(f"{result.method} {result.variant}", _NAME)
+
+
+def told_apart(results: Sequence[Result]) -> list[Result]:
+    """`results`, of which those of one name that were measured with other weights or settings say so in their
+    variant: together they would be a sample of nothing."""
+    groups: dict[tuple[str, str, str], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.model, result.method, result.variant), []).append(result)
+    said: dict[str, str] = {}
+    for group in groups.values():
+        facts = [_measured_with(result) for result in group]
+        differ = [name for name in facts[0] if len({fact[name] for fact in facts}) > 1]
+        if len(differ) > 1 and "profile" in differ:  # it is another since what it sets is
+            without = [name for name in differ if name != "profile"]
+            ways = [{tuple(fact[name] for name in names) for fact in facts} for names in (without, differ)]
+            differ = without if len(ways[0]) == len(ways[1]) else differ
+        for result, fact in zip(group, facts, strict=True):
+            said[result.key] = ",".join(f"{name}={fact[name]}" for name in differ)
+    return [
+        msgspec.structs.replace(result, variant=" ".join(filter(None, (result.variant, said[result.key]))))
+        for result in results
+    ]
+
+
+def _measured_with(result: Result) -> dict[str, str]:
+    """What another value of makes another measurement, as it is shown."""
+    found = {"weights": result.weights, "profile": str(result.settings.get("profile_digest", ""))}
+    found = {name: digest.removeprefix("sha256:")[:8] for name, digest in found.items()}
+    found["loop"] = result.versions.get("loop", "1")
+    for part, names in (("budget", ("segment", "memory", "answer")), ("sampling", ("temperature", "seed"))):
+        values = result.settings.get(part)
+        values = values if isinstance(values, dict) else {}
+        found |= {name: str(values.get(name, "")) for name in names}
+    return found
 
 
 def compared(results: Sequence[Result]) -> list[Result]:

@@ -92,6 +92,42 @@ RESULTS = [
 ]
 
 
+def test_what_was_not_measured_alike_is_told_apart() -> None:
+    def of(number: int, weights: str, segment: int, profile: str = "p", **changes: Any) -> Result:
+        settings = {"profile_digest": f"sha256:{profile}", "budget": {"segment": segment}}
+        return result(number, 1.0, weights=f"sha256:{weights}", settings=settings, **changes)
+
+    alike = [of(1, "aaaaaaaaaa", 800), of(2, "aaaaaaaaaa", 800)]
+    assert report.told_apart(alike) == alike
+    other = [*alike, of(3, "bbbbbbbbbb", 800)]
+    assert [cell.arm for cell in report.cells(report.told_apart(other))] == [
+        "memread weights=aaaaaaaa",
+        "memread weights=bbbbbbbb",
+    ]
+    # Another segment is another profile, which need not be said twice.
+    other = [*alike, of(3, "aaaaaaaaaa", 400, "q"), of(4, "a", 64, method="full")]
+    assert [cell.arm for cell in report.cells(report.told_apart(other))] == [
+        "memread segment=800",
+        "memread segment=400",
+        "full",
+    ]
+    # ... but is, where a wording too is another.
+    other += [of(5, "aaaaaaaaaa", 400, "r", versions={"loop": "2"})]
+    assert {each.variant for each in report.told_apart(other)} == {
+        "",
+        "loop=1,segment=800",
+        "loop=1,segment=400",
+        "loop=2,segment=400",
+    }
+    other += [of(6, "aaaaaaaaaa", 400, "s")]
+    assert "profile=s,loop=1,segment=400" in {each.variant for each in report.told_apart(other)}
+
+
+def test_a_foreign_name_is_shown_as_one_line() -> None:
+    table = report.table([result(1, 1.0, variant="x\x1b[2J\n" + "y" * 500)])
+    assert "\x1b" not in table and max(map(len, table.splitlines())) < 250
+
+
 def test_a_cell_counts_what_was_answered_and_only_that() -> None:
     found = {(cell.task, cell.length, cell.arm): cell for cell in report.cells(RESULTS)}
     cell = found["vt", 8192, "memread"]
