@@ -180,7 +180,9 @@ class _Trial:
         from memread.engine.llamacpp.library import cpu_threads
         from memread.engine.llamacpp.model import Model
 
-        choice = Choice(tuning.fingerprint(), name=self.found.name, kind=kind)
+        known = tuning.choice_for(self.config.data_dir, self.sources.digest)
+        segment = known.segment if known else 0  # what memread bench --write chose stays
+        choice = Choice(tuning.fingerprint(), name=self.found.name, kind=kind, segment=segment)
         cores = cpu_threads()
         tried: list[tuple[str, str, Sequence[int | str]]] = [
             ("threads", "threads", sorted({max(1, cores // 2), cores * 2} - {cores})),

@@ -48,8 +48,10 @@ def test_only_what_predicts_the_same_can_be_chosen(settings: Config, model: Inst
     assert read.kind == found.choice.kind and read.choice == found.choice and not read.notices
     made = [path.name for path in weights.folder_of(settings).glob("*.gguf")]
     assert made == ([read.path.name] if read.kind else [])
-    (listed,) = tuning.load(settings.data_dir).values()
-    assert listed.name == "random"
+    ((digest, listed),) = tuning.load(settings.data_dir).items()
+    assert listed.name == "random" and listed.segment == 0
+    tuning.remember(settings.data_dir, digest, msgspec.structs.replace(listed, segment=1024))
+    assert run(settings, model, keep=True).choice.segment == 1024, "memread bench --write chose it"
     assert optimize.undo(settings, model) and not optimize.undo(settings, model)
     assert weights.prepare(settings, model).path == model.path
     assert not [*weights.folder_of(settings).glob("*.gguf")]
