@@ -86,7 +86,10 @@ class Bench:
         temporary.replace(path)
 
     def record(self, folder: Path, stage: str) -> None:
-        """Write down everything that the run is made of."""
+        """Write down everything that the run is made of.
+
+        Raises ConfigError where the folder has a checkpoint of a run that is made of something else.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         names = ("torch", "transformers", "peft", "numpy", "gguf")
         facts = {
@@ -99,7 +102,18 @@ class Bench:
             "profile": msgspec.to_builtins(self.profile),
             "settings": msgspec.to_builtins(self.run),
         }
-        (folder / f"{stage}.json").write_bytes(msgspec.json.format(msgspec.json.encode(facts)))
+        path, written = folder / f"{stage}.json", msgspec.json.format(msgspec.json.encode(facts))
+        if any((folder / name).exists() for name in _BEGUN) and path.exists():
+            try:
+                before = _made_of(msgspec.json.decode(path.read_bytes()))
+            except (msgspec.DecodeError, KeyError, TypeError) as error:
+                raise ConfigError(f"{path}: cannot be read ({error})", "Take another folder.") from error
+            now = _made_of(msgspec.json.decode(written))
+            if other := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
+                raise ConfigError(
+                    f"{folder}: was trained with other settings: {', '.join(other)}", "Take another folder."
+                )
+        path.write_bytes(written)
 
     def _texts(self) -> Texts:
         """As set, but nothing that is longer than the profile's budgets."""
@@ -108,6 +122,26 @@ class Bench:
         return msgspec.structs.replace(
             texts, segment_tokens=(low, high), memory_tokens=min(texts.memory_tokens, budget.memory - 1)
         )
+
+
+_BEGUN = ("checkpoint.safetensors", "checkpoints")
+_FREE = {
+    "": ("threads", "device", "rollouts", "engine", "data"),
+    "supervise": ("steps", "checkpoint_every", "dev_families"),
+    "reinforce": ("steps", "checkpoint_every", "keep"),
+}
+"""Settings of a run, by table, that may be others when it is gone on with: how fast, how long, and where the
+texts are."""
+
+
+def _made_of(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run that is gone on with must share, by name."""
+    found: dict[str, Any] = {"profile": facts["profile"], "texts given": bool(facts["settings"]["data"])}
+    for name, value in facts["settings"].items():
+        own = _FREE.get(name, ())
+        if name not in _FREE[""]:
+            found[name] = {k: v for k, v in value.items() if k not in own} if own else value
+    return found
 
 
 def run_supervision(bench: Bench, folder: Path, report: Report, until: Callable[[], bool]) -> None:

@@ -37,6 +37,28 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (tmp_path / "reinforce" / "metrics.png").exists()
 
 
+def test_a_run_goes_on_with_its_own_settings_only(tiny_gguf: Path, tmp_path: Path) -> None:
+    from memread import profile
+    from memread.train.stages import Bench
+
+    own = profile.load(Path(profile.__file__).parent / "train" / "data" / "section-first.toml")
+
+    def begin(*changes: str) -> None:
+        run = read_run(None, ("lora.rank=2", *changes))
+        Bench(run, tiny_gguf, own).record(tmp_path, "supervise")
+
+    begin()
+    begin("supervise.learning_rate=0.5")  # nothing is learned yet
+    (tmp_path / "checkpoint.safetensors").touch()
+    begin("supervise.learning_rate=0.5", "supervise.steps=9", "threads=1")
+    with pytest.raises(ConfigError, match=r"other settings: lora, supervise$"):
+        begin("lora.rank=4")
+    begin("supervise.learning_rate=0.5")
+    (tmp_path / "supervise.json").write_text('{"settings": 3}')
+    with pytest.raises(ConfigError, match="cannot be read"):
+        begin()
+
+
 def test_a_supervised_run_has_a_figure(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     metrics = tmp_path / "metrics.jsonl"
