@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -15,7 +16,7 @@ import msgspec
 import platformdirs
 
 from memread.errors import ConfigError
-from memread.settings import PREFIX, SETTINGS, Setting
+from memread.settings import PREFIX, SETTINGS, Setting, expanded
 from memread.text import without_credentials
 from memread.types import Limits
 
@@ -25,6 +26,7 @@ _OTHER_VARIABLES: Final = {FILE_VARIABLE, "MEMREAD_DEBUG", "MEMREAD_API_KEY"}
 
 _FIELDS: Final = {"models.path": "extra_folders"}
 """Fields of Config that are not called as the last part of their setting's name."""
+_BEFORE_HOST: Final = re.compile(r"^(\W?(?:\w[\w+.-]*://)?).*@", re.DOTALL)
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
 
@@ -120,7 +122,7 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
     Raises ConfigError, which names the place, the setting and what it accepts.
     """
     environ = os.environ if environ is None else environ
-    file = Path(environ[FILE_VARIABLE]).expanduser() if environ.get(FILE_VARIABLE) else None
+    file = expanded(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None
     settled = {setting.name: (setting.default, "default") for setting in SETTINGS}
     settled.update(_from_file(file or config_dir() / "config.toml", required=file is not None))
     known = {setting.variable for setting in SETTINGS} | _OTHER_VARIABLES
@@ -193,7 +195,7 @@ def _from_file(path: Path, required: bool) -> dict[str, tuple[Any, str]]:
         elif setting.name == "models.path":
             parsed = tuple(path.parent / folder for folder in parsed)
         elif setting.name in ("model", "profile", "engine.tokenizer") and parsed.endswith((".gguf", ".toml")):
-            parsed = str(path.parent / Path(parsed).expanduser())
+            parsed = str(path.parent / expanded(parsed))
         found[name] = parsed, str(path)
     return found
 
@@ -210,6 +212,8 @@ def _parsed(setting: Setting, value: object, where: str) -> Any:
         return setting.parse(value)
     except (ValueError, TypeError, KeyError, OverflowError, RuntimeError) as error:
         shown = without_credentials(repr(value))
+        if setting.name == "engine.url":  # what is no address may have its password anywhere before the "@"
+            shown = _BEFORE_HOST.sub(r"\1", shown)
         shown = shown if len(shown) <= 60 else shown[:60] + "…"
         name = "" if where in (setting.flag, setting.variable) else f" {setting.name}"
         raise ConfigError(f"{where}:{name} must be {setting.accepts}, not {shown}") from error

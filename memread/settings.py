@@ -69,6 +69,14 @@ def _text(value: object) -> str:
     return value
 
 
+def expanded(path: str | Path) -> Path:
+    """`path` with a "~name" at its start replaced; as it is where there is no such name."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def _path(value: object) -> Path:
     return Path(value if isinstance(value, Path) else _text(value)).expanduser()
 

@@ -151,6 +151,10 @@ def test_another_file(tmp_path: Path) -> None:
     path = tmp_path / "other.toml"
     with pytest.raises(ConfigError, match="no such file"):
         config.load(environ={"MEMREAD_CONFIG": str(path)})
+    with pytest.raises(ConfigError, match="no such file"):
+        config.load(environ={"MEMREAD_CONFIG": "~no-such-user/c.toml"})
+    path.write_text("model = '~no-such-user/m.gguf'")
+    assert "no-such-user" in str(config.load(environ={"MEMREAD_CONFIG": str(path)}).model)
     path.write_text("journal = false")
     found = config.load(environ={"MEMREAD_CONFIG": str(path)})
     assert (found.journal, found.origin("journal")) == (False, str(path))
@@ -191,3 +195,20 @@ def test_a_wrong_address_does_not_tell_its_password() -> None:
     with pytest.raises(ConfigError) as caught:
         config.load({}, {"MEMREAD_ENGINE_URL": "ftp://me:hunter2@host/v1"})
     assert "hunter2" not in caught.value.message and "ftp://host/v1" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("http://me:hunt/er2@host/v1", "'http://host/v1'"),
+        ("http://me:hunt?er2@host/v1", "'http://host/v1'"),
+        ("http://me:hunt#er2@host:80/v1", "'http://host:80/v1'"),
+        ("http://me:hunt er2@host/v1", "'http://host/v1'"),
+        ("me:hunter2@host:8080/v1", "'host:8080/v1'"),
+        ("//me:hunt/er2@host/v1", "'host/v1'"),
+    ],
+)
+def test_whatever_a_password_holds_it_is_not_told(given: str, shown: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.load({"engine.url": given}, {})
+    assert caught.value.message.endswith(f"not {shown}")

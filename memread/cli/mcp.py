@@ -36,7 +36,13 @@ def mcp(
         ) from error
     chosen = folders or [Path()]
     for folder in chosen:
-        if not folder.is_dir():
-            raise FileMissing(f"{folder}: there is no such folder")
+        try:
+            there = folder.is_dir()
+        except OSError:  # such as a name that is too long
+            there = False
+        if not there:
+            from memread.text import one_line
+
+            raise FileMissing(f"{one_line(str(folder))}: there is no such folder")
     given = {"model": model, "profile": profile}
     server(chosen, {name: value for name, value in given.items() if value is not None}).run("stdio")

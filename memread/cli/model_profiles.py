@@ -76,9 +76,10 @@ def profiles(
 def _text(found: str, asked: str, own: Path) -> str:
     """The file of a profile that has been loaded."""
     from memread import profile
+    from memread.settings import expanded
 
     if asked.endswith(".toml"):
-        return Path(asked).expanduser().read_text(encoding="utf-8")
+        return expanded(asked).read_text(encoding="utf-8")
     for folder in (own, profile.shipped_dir()):
         for path in sorted(folder.glob("*.toml")):
             if profile.load(path).name == found:

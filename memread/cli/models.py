@@ -150,10 +150,11 @@ def add(
     """Register a file where it lies. Nothing is copied."""
     from memread import registry
     from memread.registry import registering
+    from memread.settings import expanded
     from memread.text import one_line
 
     config = _config()
-    model = registry.find(f"{path.expanduser().absolute()}", config.model_folders)
+    model = registry.find(f"{expanded(path).absolute()}", config.model_folders)
     note(f"added {one_line(registering.add(model, name, config.model_folders))}")
 
 

@@ -20,7 +20,8 @@ from memread import __version__, api
 from memread.api import OpenReading
 from memread.errors import MemreadError, UsageError
 from memread.events import Event, MemoryUpdated, Prefilled, SegmentStarted
-from memread.text import printable
+from memread.settings import expanded
+from memread.text import one_line, printable
 from memread.types import Answer, Skipped
 from memread.views.evidence import verified
 
@@ -66,13 +67,18 @@ class Desk:
 
         Raises UsageError for any that is in none of the folders, whether it exists or not.
         """
-        found = Path(os.path.realpath(self._folders[0] / Path(path.replace("\0", "")).expanduser()))
-        if "\0" in path or not any(found.is_relative_to(folder) for folder in self._folders):
+        try:
+            found = Path(os.path.realpath(self._folders[0] / expanded(path.replace("\0", ""))))
+            inside = "\0" not in path and any(found.is_relative_to(folder) for folder in self._folders)
+            special = inside and found.exists() and not (found.is_file() or found.is_dir())
+        except (OSError, ValueError) as error:  # too long, or letters that no name has
+            raise UsageError(f"{one_line(path, 80)}: cannot be the name of a file") from error
+        if not inside:
             raise UsageError(
                 f"{path}: outside the folders that this server may read",
                 f"Those are: {', '.join(map(str, self._folders))}",
             )
-        if found.exists() and not (found.is_file() or found.is_dir()):
+        if special:
             raise UsageError(f"{path}: neither a file nor a folder")
         return found
 

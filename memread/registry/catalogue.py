@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """Absolute; of a split model the first file."""
     source: Source = "added"
     origin: str = ""
-    """Where it was downloaded from: "hf:owner/repo/file@commit", or the address."""
+    """Where it was downloaded from: "hf:owner/repo@commit:file", or the address."""
 
 
 class Catalogue(msgspec.Struct, frozen=True, omit_defaults=True):

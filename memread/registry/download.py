@@ -73,6 +73,11 @@ class _State(msgspec.Struct):
     """Bytes that are certainly on the disk."""
 
 
+def begun(remote: Remote, target: Path) -> bool:
+    """Whether a part of this very `remote` is here, with which `download` goes on."""
+    return _left(target).source == _source(remote)
+
+
 def download(
     remote: Remote,
     target: Path,
@@ -86,9 +91,9 @@ def download(
     """
     import filelock
 
-    target.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(f"{target}.part.lock")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with lock.acquire(timeout=0):
             digest = _Transfer(remote, target, client, watch, sleep).run()
             with contextlib.suppress(OSError):  # Windows does not remove what is open
@@ -116,8 +121,8 @@ class _Transfer:
     ) -> None:
         self.remote, self.target, self.client, self.watch, self.sleep = remote, target, client, watch, sleep
         self.part = part_of(target)
-        self.record = target.with_name(f"{target.name}.part.json")
-        self.state = _State(source=hashlib.sha256(remote.url.encode()).hexdigest())
+        self.record = _record_of(target)
+        self.state = _State(source=_source(remote))
         self.hasher = hashlib.sha256()
         self.done = 0
         self.furthest = 0
@@ -144,10 +149,7 @@ class _Transfer:
 
     def _take_up(self, file: BinaryIO) -> None:
         """Go on with what an earlier process left, as far as it is certain to belong to this file."""
-        try:
-            left = msgspec.json.decode(self.record.read_bytes(), type=_State)
-        except (OSError, ValueError):
-            left = _State(source="")
+        left = _left(self.target)
         if left.source == self.state.source or (left.sha256 and left.sha256 == self.remote.sha256):
             size = file.seek(0, os.SEEK_END)
             if self.remote.sha256:
@@ -380,6 +382,22 @@ class _Transfer:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+
+
+def _source(remote: Remote) -> str:
+    return hashlib.sha256(remote.url.encode(errors="replace")).hexdigest()
+
+
+def _record_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part.json")
+
+
+def _left(target: Path) -> _State:
+    """What an earlier process left of `target`."""
+    try:
+        return msgspec.json.decode(_record_of(target).read_bytes(), type=_State)
+    except (OSError, ValueError):
+        return _State(source="")
 
 
 def _validator(response: httpx2.Response) -> str:

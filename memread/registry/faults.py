@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from memread.errors import DownloadFailed, MemreadError
+from memread.errors import ConfigError, DownloadFailed, MemreadError
 from memread.text import one_line
 
 _AGAIN = {408, 409, 423, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
@@ -79,6 +79,15 @@ def of_exception(error: Exception, url: str) -> Transient | Fatal:
     return Transient(f"{where} broke the connection off", answered=True)
 
 
+def unusable(error: Exception) -> ConfigError:
+    """Of an exception with which nothing can be asked at all. The address of a proxy may hold a password."""
+    said = "an address is not valid" if isinstance(error, httpx2.InvalidURL) else one_line(str(error))
+    return ConfigError(
+        f"no HTTP client can be made: {said}",
+        "Are HF_ENDPOINT, HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE right?",
+    )
+
+
 def of_status(status: int, url: str, retry_after: str = "", code: str = "") -> Transient | Fatal:
     """What a status means that is neither 200 nor 206.
 
@@ -103,14 +112,16 @@ def seconds(retry_after: str) -> float | None:
     """A Retry-After header: seconds, or a date; None if it is neither."""
     try:
         return max(0.0, float(int(retry_after)))
+    except OverflowError:  # hundreds of digits
+        return None
     except ValueError:
         pass
+    now = datetime.datetime.now(datetime.timezone.utc)
     try:
         date = email.utils.parsedate_to_datetime(retry_after)
-    except (TypeError, ValueError):
+        return max(0.0, (date.replace(tzinfo=date.tzinfo or datetime.timezone.utc) - now).total_seconds())
+    except (TypeError, ValueError, OverflowError):
         return None
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or datetime.timezone.utc) - now).total_seconds())
 
 
 def _caused_by(error: BaseException, kind: type[BaseException]) -> BaseException | None:

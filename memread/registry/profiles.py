@@ -10,6 +10,7 @@ from memread import profile
 from memread.errors import ConfigError
 from memread.profile import Profile
 from memread.registry.local import InstalledModel, looks_like_a_path
+from memread.settings import expanded
 
 
 def profile_for(metadata: Mapping[str, object], override: str | None, own: Path) -> Profile:
@@ -18,7 +19,7 @@ def profile_for(metadata: Mapping[str, object], override: str | None, own: Path)
     own: the folder of the user's profiles, which come before those that ship. Raises ConfigError.
     """
     if override is not None and (override.endswith(".toml") or looks_like_a_path(override)):
-        return profile.load(Path(override).expanduser())
+        return profile.load(expanded(override))
     profiles = profiles_in(own) + profile.shipped()
     if override is not None:
         for found in profiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import time
@@ -12,11 +13,11 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from memread import __version__, gguf
-from memread.errors import DownloadFailed, ModelError, ModelMissing, NoSpace, UsageError
+from memread.errors import ConfigError, DownloadFailed, ModelError, ModelMissing, NoSpace, UsageError
 from memread.profile import Profile
-from memread.registry import digests, hub, registering
-from memread.registry.download import Remote, Watch, download
-from memread.registry.faults import plain
+from memread.registry import catalogue, digests, hub, registering
+from memread.registry.download import Remote, Watch, begun, download
+from memread.registry.faults import plain, unusable
 from memread.registry.local import InstalledModel, model_at, part_of
 from memread.text import one_line
 
@@ -69,10 +70,12 @@ def plan(
     """What `wanted` means: the name of a profile, "hf:owner/repo…", or an address.
 
     folder: memread's own folder of models. endpoint: None is HF_ENDPOINT, or the Hub itself.
-    Raises UsageError, ModelMissing, DownloadFailed.
+    Raises UsageError, ModelMissing, DownloadFailed, ConfigError.
     """
-    from huggingface_hub import constants
-
+    try:
+        from huggingface_hub import constants
+    except ValueError as error:  # it looks into the variable as soon as it is imported
+        raise ConfigError("HF_ENDPOINT is not an address") from error
     if sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise UsageError("--sha256 takes 64 hexadecimal digits")
     known = next((profile for profile in profiles if profile.name.lower() == wanted.lower()), None)
@@ -105,7 +108,7 @@ def plan(
     place = folder.joinpath(*spec.repository.split("/"))
     targets = tuple(place / _file_name(each) for each in chosen.names)
     origin = f"hf:{spec.repository}@{chosen.commit[:12]}:{one_line(chosen.names[0], 200)}"
-    return Plan(files, targets, origin, name, tuple(notes))
+    return _apart(Plan(files, targets, origin, name, tuple(notes)), folder)
 
 
 def pull(
@@ -119,7 +122,7 @@ def pull(
 ) -> Pulled:
     """Download what is not here yet, verify it, register it. `fresh`: also what is here.
 
-    Raises DownloadFailed, DownloadCorrupt, NoSpace, NotGguf, ModelUnloadable, UsageError.
+    Raises DownloadFailed, DownloadCorrupt, NoSpace, NotGguf, ModelUnloadable, UsageError, ConfigError.
     """
     import httpx2
 
@@ -129,11 +132,15 @@ def pull(
         if fresh or not _is_here(file, target, watch, digest_cache)
     ]
     _check_space(missing, folders[0])
-    with httpx2.Client(
-        follow_redirects=True,
-        timeout=httpx2.Timeout(_SILENCE, connect=_CONNECT),
-        headers={"User-Agent": f"memread/{__version__}", "Accept-Encoding": "identity"},
-    ) as client:
+    try:
+        client = httpx2.Client(
+            follow_redirects=True,
+            timeout=httpx2.Timeout(_SILENCE, connect=_CONNECT),
+            headers={"User-Agent": f"memread/{__version__}", "Accept-Encoding": "identity"},
+        )
+    except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
+        raise unusable(error) from error
+    with client:
         for file, target in missing:
             digest = download(file, target, client, watch, sleep)
             digests.remember(target, f"sha256:{digest}", digest_cache)
@@ -150,6 +157,40 @@ def pull(
         name = registering.add(model, _other_name(model.name), folders, planned.origin)
         model = msgspec.structs.replace(model, name=name)
     return Pulled(model, planned.origin, len(missing), all(file.sha256 for file in planned.files))
+
+
+def _apart(planned: Plan, folder: Path) -> Plan:
+    """`planned`; under other names where files from elsewhere have its own. Raises ConfigError."""
+    origins: dict[Path, list[str]] = {}
+    for entry in catalogue.load([folder]).models.values():
+        origins.setdefault(Path(entry.path), []).append(_unversioned(entry.origin))
+    others = tuple(_marked(target, planned.origin) for target in planned.targets)
+    known = origins.get(planned.targets[0].absolute(), [])
+    if _unversioned(planned.origin) in known:
+        return planned
+    if not others[0].exists():
+        if not any(target.exists() for target in planned.targets):
+            return planned
+        # Of a file that nobody registered the Hub's records tell whether it is the right one. A split model's
+        # parts are not registered before the last is here.
+        if not any(known) and (
+            planned.origin.startswith("hf:") or any(map(begun, planned.files, planned.targets))
+        ):
+            return planned
+    note = f"{planned.targets[0].name} is here from elsewhere, so this one is called {others[0].name}"
+    return msgspec.structs.replace(planned, targets=others, notes=(*planned.notes, note))
+
+
+def _unversioned(origin: str) -> str:
+    """Without the commit: a newer version of a file takes the place of the older."""
+    return re.sub(r"^(hf:[^@:]*)@[^:]*", r"\1", origin)
+
+
+def _marked(target: Path, origin: str) -> Path:
+    """`target` with a short hash of `origin` in its name."""
+    stem, _, _ = gguf.split_name(target.name)
+    mark = hashlib.sha256(_unversioned(origin).encode()).hexdigest()[:8]
+    return target.with_name(f"{stem}-{mark}{target.name[len(stem) :]}")
 
 
 def _other_name(name: str) -> str:
@@ -202,7 +243,8 @@ def _of_address(url: str, folder: Path, sha256: str) -> Plan:
     if parts.scheme == "http" and not sha256:
         notes.append("the address is not encrypted: anyone on the way could change the file (--sha256 tells)")
     files = tuple(Remote(each, sha256=sha256) for each in urls)
-    return Plan(files, tuple(folder / name for name in names), plain(url), "", tuple(notes))
+    planned = Plan(files, tuple(folder / name for name in names), plain(url), "", tuple(notes))
+    return _apart(planned, folder)
 
 
 def _file_name(path: str) -> str:

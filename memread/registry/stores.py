@@ -20,6 +20,7 @@ from memread import gguf
 from memread.errors import ModelError
 from memread.registry.catalogue import Source
 from memread.registry.local import gguf_files
+from memread.settings import expanded
 from memread.tensors import tensors
 from memread.text import one_line
 
@@ -84,7 +85,7 @@ def scan_folder(folder: Path, source: Source) -> Iterator[Item]:
 def ollama_folders(environ: Mapping[str, str], home: Path) -> list[Path]:
     """$OLLAMA_MODELS, the user's own folder, and those of the Linux service."""
     if environ.get("OLLAMA_MODELS"):
-        return [Path(environ["OLLAMA_MODELS"]).expanduser()]
+        return [expanded(environ["OLLAMA_MODELS"])]
     services = [Path("/usr/share/ollama/.ollama/models"), Path("/var/lib/ollama/models")]
     return [home / ".ollama" / "models", *(services if sys.platform == "linux" else [])]
 
@@ -111,7 +112,7 @@ def hugging_face_folders(environ: Mapping[str, str], home: Path) -> list[Path]:
     """The one cache that is in force, as huggingface_hub's documentation has it."""
     for variable, below in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")):
         if environ.get(variable):
-            return [Path(environ[variable]).expanduser() / below]
+            return [expanded(environ[variable]) / below]
     cache = Path(environ["XDG_CACHE_HOME"]) if environ.get("XDG_CACHE_HOME") else home / ".cache"
     return [cache / "huggingface" / "hub"]
 
@@ -119,7 +120,7 @@ def hugging_face_folders(environ: Mapping[str, str], home: Path) -> list[Path]:
 def llama_cpp_folders(environ: Mapping[str, str], home: Path) -> list[Path]:
     """$LLAMA_CACHE, or the cache folder of the system."""
     if environ.get("LLAMA_CACHE"):
-        return [Path(environ["LLAMA_CACHE"]).expanduser()]
+        return [expanded(environ["LLAMA_CACHE"])]
     if sys.platform == "darwin":
         return [home / "Library" / "Caches" / "llama.cpp"]
     if sys.platform == "win32":

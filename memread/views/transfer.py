@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,16 +22,37 @@ from rich.progress import (
 from rich.table import Column
 
 from memread.text import one_line
+from memread.views.base import write_line
 
 _EVERY = 30.0
 """Seconds between two lines where there is no terminal."""
+
+
+class _Unwatched:
+    """A terminal that may be gone. rich would end the process then; a download need not be watched."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class TransferView:
     """Shows what a download says of itself (`registry.download.Watch`). Used as a context."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self.stream = stream or sys.stderr
+        console = Console(file=cast(TextIO, _Unwatched(self.stream)), highlight=False, soft_wrap=True)
         self.console = console
         self.bar = Progress(
             TextColumn(
@@ -75,7 +97,10 @@ class TransferView:
             self._line()
 
     def say(self, line: str) -> None:
-        self.console.print(one_line(line, 400), markup=False)
+        if self.console.is_terminal:
+            self.console.print(one_line(line, 400), markup=False)
+        else:
+            write_line(self.stream, one_line(line, 400))
 
     def _line(self) -> None:
         self.said = time.monotonic()

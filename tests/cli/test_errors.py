@@ -200,6 +200,10 @@ def test_bad_flags_and_variables(memread: Memread) -> None:
     told(memread("ask", "a.txt", QUESTION, "--segment", "-3"), errors.ConfigError, "--segment")
     told(memread("ask", "a.txt", QUESTION, "--temperature", "nan"), errors.ConfigError, "--temperature")
     told(memread("ask", "a.txt", QUESTION, env={"MEMREAD_SAMPLING_SEED": "x"}), errors.ConfigError, "SEED")
+    nowhere = memread("ask", "a.txt", QUESTION, "--engine", "http://192.168.1.300:8080/v1")
+    told(nowhere, errors.ConfigError, "192.168.1.300")
+    told(memread("ask", "a.txt", QUESTION, "--model", "~no-such-user/m.gguf"), errors.ModelMissing)
+    told(memread("mcp", "a" * 5000), errors.FileMissing, "no such folder")
 
 
 def test_a_bad_profile(memread: Memread) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import hashlib
 import ipaddress
+import os
 import signal
 import ssl
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +92,30 @@ def test_what_it_says_where_there_is_no_terminal(
     assert "m-Q4_0.gguf: 0 of 43 MB\n" in ended.err and "\x1b" not in ended.err
     again = memread("models", "pull", "hf:owner/name-GGUF:Q4_0", env=env)
     assert again.code == 0 and "m-Q4_0 was here" in again.err and len(repository.files.seen) == 1
+
+
+def test_an_endpoint_that_is_none(memread: Memread) -> None:
+    for wanted in ("hf:owner/name-GGUF", "https://models.example/m.gguf"):
+        ended = memread("models", "pull", wanted, env={"HF_ENDPOINT": "http://[::1"})
+        assert ended.code == 20 and "HF_ENDPOINT is not an address" in ended.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe of its own")
+def test_nobody_reads_what_it_says(memread: Memread, api: Server) -> None:
+    """The result on standard output is there all the same."""
+    api.files["/model.gguf"] = memread.model.read_bytes()
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "memread", "models", "pull", f"{api.url}/model.gguf"]
+    ended = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=writing,
+        env={**os.environ, "NO_PROXY": "127.0.0.1"},
+        timeout=120,
+    )
+    os.close(writing)
+    assert (ended.returncode, Path(ended.stdout.decode().strip()).name) == (0, "model.gguf")
 
 
 def test_offline_and_out_of_reach(memread: Memread, repository: Hub, env: dict[str, str]) -> None:

@@ -18,7 +18,9 @@ from memread import bpe, gguf
 from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.engine.llamacpp.model import Model
 from memread.engine.worker import engine as worker
+from memread.engine.worker import wire
 from memread.engine.worker.engine import WorkerEngine, WorkerModel
+from memread.engine.worker.process import Process
 from memread.errors import ContextTooSmall, EngineFailed, ModelUnloadable, OutOfMemory
 from memread.protocols import Decoded, Done, Engine, Output, Prefill, Restarted
 from memread.types import Part, Reply, Request, Sampling
@@ -316,6 +318,23 @@ def test_vocabularies_that_only_llama_cpp_knows_are_counted_by_a_second_process(
     with WorkerModel(path) as model, Model(path, vocabulary_only=True) as here:
         for text in COUNTED:
             assert model.vocabulary.count(text) == here.vocabulary.count(text), text
+
+
+def test_a_vocabulary_that_cannot_be_loaded_leaves_no_process(
+    tmp_path: Path, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "half.gguf"
+    path.write_bytes(tiny_gguf.read_bytes()[:1000])
+    begun: list[Process] = []
+
+    def spawned(flag: wire.Flag) -> Process:
+        begun.append(Process(flag))
+        return begun[0]
+
+    monkeypatch.setattr(worker, "spawned", spawned)
+    with pytest.raises(ModelUnloadable):
+        worker._ChildVocabulary(path)
+    assert not _alive(begun[0].pid)
 
 
 # ── processes ──

@@ -19,6 +19,9 @@ import anyio
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
+from memread.errors import UsageError
+from memread.integrations.mcp import Desk
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -89,6 +92,14 @@ def test_only_the_allowed_folders_are_read(folder: Path, tiny_gguf: Path) -> Non
         assert done.is_error and "no range of lines" in str(done.content)
 
     run(test, folder, tiny_gguf)
+
+
+def test_names_that_no_file_has(folder: Path) -> None:
+    desk = Desk([folder], {})
+    for path in ("a" * 5000, "\ud800", "/" + "a" * 5000):
+        with pytest.raises(UsageError):
+            desk.allowed(path)
+    assert desk.allowed("~no-such-user/a.log") == folder / "~no-such-user" / "a.log"
 
 
 def test_a_call_can_be_cancelled(folder: Path, slow_gguf: Path) -> None:

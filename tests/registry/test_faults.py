@@ -48,6 +48,7 @@ def test_a_server_that_asks_for_an_hour(fetch: Fetch, server: Server) -> None:
         ("soon", None),
         ("", None),
         ("9e9", None),
+        ("9" * 400, None),
     ],
 )
 def test_retry_after(header: str, expected: float | None) -> None:

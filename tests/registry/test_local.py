@@ -115,6 +115,8 @@ def test_a_wrong_path(folder: Path, tmp_path: Path) -> None:
     assert raised.value.hint == "Did you mean Qwen3-4B-Instruct-Q4_K_M.gguf?"
     with pytest.raises(ModelMissing, match="a folder, not a"):
         registry.find(str(folder), [])
+    with pytest.raises(ModelMissing, match="no such file"):
+        registry.find("~no-such-user/m.gguf", [])
     book = tmp_path / "book.gguf"
     book.write_text("Call me Ishmael.")
     with pytest.raises(NotGguf):

@@ -38,6 +38,8 @@ def test_the_users_profiles_come_first(tmp_path: Path) -> None:
     assert raised.value.hint == "Did you mean default?"
     with pytest.raises(ConfigError, match="cannot be read as a profile"):
         registry.profile_for(model, "none.toml", tmp_path)
+    with pytest.raises(ConfigError, match="cannot be read as a profile"):
+        registry.profile_for(model, "~no-such-user/p.toml", tmp_path)
     (tmp_path / "bad.toml").write_text("name = 3")
     with pytest.raises(ConfigError, match=r"bad\.toml"):
         registry.profile_for(model, None, tmp_path)

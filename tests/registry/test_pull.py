@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from memread import profile, registry
-from memread.errors import DownloadCorrupt, DownloadFailed, ModelMissing, NoSpace, UsageError
+from memread.errors import ConfigError, DownloadCorrupt, DownloadFailed, ModelMissing, NoSpace, UsageError
 from memread.profile import Profile
 from memread.registry import catalogue, hub
 from memread.registry.pull import Plan, Pulled, plan, pull
@@ -278,6 +280,79 @@ def test_from_an_address(puller: Puller, cdn: Server, weights: bytes) -> None:
     assert pulled.model.path.read_bytes() == weights
 
 
+def test_another_address_with_the_same_file_name(
+    puller: Puller, cdn: Server, weights: bytes, tmp_path: Path
+) -> None:
+    other = write_tiny_gguf(tmp_path / "other.gguf", seed=2, layers=1).read_bytes()
+    cdn.files.update({"/a/model.gguf": weights, "/b/model.gguf": other})
+    first, second = puller(f"{cdn.url}/a/model.gguf"), puller(f"{cdn.url}/b/model.gguf")
+    assert (first.model.name, first.fetched, second.fetched) == ("model", 1, 1)
+    assert re.fullmatch("model-[0-9a-f]{8}", second.model.name)
+    assert "model.gguf is here from elsewhere" in puller.plan(f"{cdn.url}/b/model.gguf").notes[-1]
+    assert (first.model.path.read_bytes(), second.model.path.read_bytes()) == (weights, other)
+    for address, pulled in (("a", first), ("b", second)):
+        again = puller(f"{cdn.url}/{address}/model.gguf?signed=again")
+        assert (again.fetched, again.model.path) == (0, pulled.model.path)
+        assert puller(f"{cdn.url}/{address}/model.gguf", fresh=True).model.path == pulled.model.path
+    assert first.model.path.read_bytes() == weights
+
+
+def test_a_file_from_nowhere_is_not_taken(puller: Puller, cdn: Server, weights: bytes) -> None:
+    mine = puller.folders[0] / "model.gguf"
+    mine.parent.mkdir()
+    mine.write_bytes(b"GGUF mine")
+    cdn.files["/model.gguf"] = weights
+    assert puller(f"{cdn.url}/model.gguf").model.path.read_bytes() == weights
+    assert puller(f"{cdn.url}/model.gguf").fetched == 0
+    assert mine.read_bytes() == b"GGUF mine"
+
+
+def test_files_of_one_name_in_a_repository(puller: Puller, repository: Hub, weights: bytes) -> None:
+    repository.add("a/m.gguf", weights)
+    repository.add("b/m.gguf", weights + b"0")
+    first, second = puller("hf:owner/name-GGUF:a/m.gguf"), puller("hf:owner/name-GGUF:b/m.gguf")
+    assert first.model.path.read_bytes() == weights and second.model.path.read_bytes() == weights + b"0"
+
+
+def test_a_split_model_from_an_address_goes_on(puller: Puller, cdn: Server, weights: bytes) -> None:
+    for number in (1, 2):
+        cdn.files[f"/m-{number:05d}-of-00002.gguf"] = weights
+    address = f"{cdn.url}/m-00001-of-00002.gguf"
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    cdn.faults = [lambda handler, content: handler.orderly(content), drop(50_000)]
+    with pytest.raises(KeyboardInterrupt):
+        pull(puller.plan(address), puller.folders, puller.told, sleep=interrupt)
+    assert puller(address).fetched == 1
+    assert cdn.ranges() == ["", "", "bytes=50000-"]
+
+
+def test_a_folder_that_cannot_be_made(puller: Puller, cdn: Server, weights: bytes) -> None:
+    puller.folders[0].parent.joinpath("models").write_text("a file")
+    cdn.files["/model.gguf"] = weights
+    with pytest.raises(DownloadFailed, match="cannot be written"):
+        puller(f"{cdn.url}/model.gguf")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://me:pass@[::1"])
+def test_a_proxy_that_cannot_be_used(
+    puller: Puller, repository: Hub, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    huggingface_hub.close_session()  # a later one looks for a proxy again
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    planned = puller.plan("https://models.example/m.gguf")
+    asks: list[Callable[[], object]] = [
+        lambda: pull(planned, puller.folders, puller.told),
+        lambda: puller.plan("hf:owner/name-GGUF"),
+    ]
+    for ask in asks:
+        with pytest.raises(ConfigError, match="no HTTP client") as raised:
+            ask()
+        assert "ALL_PROXY" in raised.value.hint and "pass" not in raised.value.message
+
+
 def test_a_split_model_from_an_address(puller: Puller, cdn: Server, weights: bytes) -> None:
     for number in (1, 2):
         cdn.files[f"/m-{number:05d}-of-00002.gguf"] = weights
@@ -287,11 +362,29 @@ def test_a_split_model_from_an_address(puller: Puller, cdn: Server, weights: byt
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://h/m.gguf", "https://h/page.html", "https:///m.gguf", "https://h/.gguf"]
+    "url",
+    [
+        "ftp://h/m.gguf",
+        "https://h/page.html",
+        "https:///m.gguf",
+        "https://h/.gguf",
+        "https://[::1/m.gguf",
+        "http://host:notaport/m.gguf",
+        "http://me:se/cret@h/m.gguf",
+    ],
 )
 def test_addresses_that_cannot_be_models(puller: Puller, url: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as raised:
         puller.plan(url)
+    assert "se" not in raised.value.message or "//me" not in url
+
+
+@pytest.mark.parametrize("endpoint", ["http://[::1", "http://hub:notaport"])
+def test_an_endpoint_that_is_none(puller: Puller, endpoint: str) -> None:
+    for wanted in ("hf:owner/name-GGUF", "https://h/m.gguf"):
+        with pytest.raises(ConfigError) as raised:
+            plan(wanted, puller.folders[0], [], puller.told, endpoint=endpoint, sleep=puller.waits.append)
+        assert "HF_ENDPOINT" in raised.value.message + raised.value.hint
 
 
 def test_a_profile_by_its_name(puller: Puller, repository: Hub, weights: bytes) -> None:

@@ -220,3 +220,13 @@ def test_names_are_clean(home: Path, tiny_gguf: Path) -> None:
         pytest.skip("Windows refuses such names itself")
     ollama(home, "registry.ollama.ai/library/a\x1b]52;c;QUJD\x07b\u202e/latest", tiny_gguf)
     assert [each.name for each in scanned(home)[0]] == ["ab:latest"]
+
+
+def test_a_folder_of_a_user_that_is_not_there(tmp_path: Path) -> None:
+    nowhere = "~no-such-user/models"
+    for folders, variable in (
+        (stores.ollama_folders, "OLLAMA_MODELS"),
+        (stores.hugging_face_folders, "HF_HUB_CACHE"),
+        (stores.llama_cpp_folders, "LLAMA_CACHE"),
+    ):
+        assert folders({variable: nowhere}, tmp_path) == [Path(nowhere)]

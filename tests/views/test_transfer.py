@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from memread.views.transfer import TransferView
 
 
@@ -29,6 +31,29 @@ def test_lines_without_a_terminal() -> None:
         "the server: [bold]too many requests",
         "other.gguf: 0 MB",
     ]
+
+
+class Gone(io.StringIO):
+    """Nobody is at the other end any more."""
+
+    def __init__(self, error: type[OSError], *, terminal: bool) -> None:
+        super().__init__()
+        self._error, self._terminal = error, terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    def write(self, text: str) -> int:
+        raise self._error
+
+    def flush(self) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, OSError])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_download_need_not_be_watched(error: type[OSError], terminal: bool) -> None:
+    assert shown(Gone(error, terminal=terminal)) == ""
 
 
 def test_a_bar_on_a_terminal() -> None:

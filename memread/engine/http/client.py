@@ -6,20 +6,21 @@ Whatever goes wrong becomes a `Fault` (faults.py): an error of memread's, and wh
 from __future__ import annotations
 
 import asyncio
+import base64
 import concurrent.futures
 import contextlib
 import ipaddress
 import os
 import re
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from memread import __version__
 from memread.engine.http.faults import CONNECT_SECONDS, Fault, Faults
 from memread.errors import ConfigError, EngineFailed, ServerFailed
-from memread.text import without_credentials
+from memread.text import one_line, without_credentials
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between the tries of one request, where the server does not ask for others."""
@@ -28,9 +29,14 @@ _BODY = 64 << 20
 """Bytes of an answer that is not a stream, at most."""
 _EVENT = 4 << 20
 """Bytes of one event of a stream, at most."""
+_SETTINGS = "Are SSL_CERT_FILE, HTTP_PROXY, HTTPS_PROXY and ALL_PROXY right?"
 _KEYS = ("MEMREAD_API_KEY", "OPENAI_API_KEY")
 
 T = TypeVar("T")
+
+
+class Interrupted(Exception):
+    """`Client.interrupt` ended what was waited for."""
 
 
 class Client:
@@ -50,12 +56,18 @@ class Client:
         """Where a server's own endpoints are, beside the OpenAI ones."""
         key, withheld = _key(self.url, os.environ if environ is None else environ)
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        secrets = [secret for secret in (key, password, parts.password) if secret]
+        basic = base64.b64encode(f"{user}:{password}".encode(errors="replace")).decode() if user else ""
+        secrets = [secret for secret in (basic, key, password, parts.password) if secret]
         self.faults = Faults(self.url, secrets, withheld=withheld)
         headers = {"User-Agent": f"memread/{__version__}", "Accept-Encoding": "identity"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
         local = _is_loopback(parts.hostname or "")
+        try:
+            httpx2.URL(self.url)  # else the first request would find out
+        except (httpx2.InvalidURL, ValueError) as error:
+            said = self.faults.clean(error)
+            raise ConfigError(f"{one_line(self.url)}: no server has this address: {said}") from error
         try:
             self._client = httpx2.AsyncClient(
                 headers=headers,
@@ -68,30 +80,74 @@ class Client:
                 # Certificates take time to load, and plain http has no use for them.
                 verify=parts.scheme == "https",
             )
-        except (OSError, ValueError) as error:  # such as an SSL_CERT_FILE that is none
-            raise ConfigError(f"no HTTP client can be made: {self.faults.clean(error)}") from error
+        # Such as an SSL_CERT_FILE or an HTTP_PROXY that is none, or a proxy that needs a package (socks5://).
+        except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
+            # What is no address is not quoted: it may be a part of a password.
+            invalid = isinstance(error, httpx2.InvalidURL)
+            said = "a proxy's address is not valid" if invalid else self.faults.clean(error)
+            raise ConfigError(f"no HTTP client can be made: {said}", _SETTINGS) from error
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="memread-http", daemon=True)
         self._thread.start()
         self._closing = threading.RLock()  # a signal may come while its thread holds it
         self._closed = False
+        self._waiting: dict[int, concurrent.futures.Future[Any]] = {}
+        """What a thread waits for."""
+        self._interruptible: set[int] = set()
+        self._interrupted: set[int] = set()
+        """Threads in an `interruptible` block, and those of them that are to leave it."""
 
     # ── from any thread ──
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What `work` comes to in the event loop. Raises EngineFailed once the client is closed."""
+        """What `work` comes to in the event loop. Raises EngineFailed after `close`, Interrupted."""
+        me = threading.get_ident()
         with self._closing:
-            if self._closed:
+            if self._closed or me in self._interrupted:
                 work.close()
-                raise EngineFailed("the connection to the server was closed")
+                raise self._left(me)
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            self._waiting[me] = future
         try:
             return future.result()
         except concurrent.futures.CancelledError as error:
-            raise EngineFailed("the connection to the server was closed") from error
+            raise self._left(me) from error
         except KeyboardInterrupt:
             future.cancel()
             raise
+        finally:
+            self._waiting.pop(me, None)
+
+    def _left(self, thread: int) -> Exception:
+        if thread in self._interrupted:
+            return Interrupted()
+        return EngineFailed("the connection to the server was closed")
+
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """In the block, what this thread waits for ends with `interrupt`.
+
+        Raises Interrupted, at the end of the block at the latest.
+        """
+        me = threading.get_ident()
+        with self._closing:
+            self._interruptible.add(me)
+        try:
+            yield
+            if me in self._interrupted:
+                raise Interrupted
+        finally:
+            with self._closing:
+                self._interruptible.discard(me)
+                self._interrupted.discard(me)
+
+    def interrupt(self) -> None:
+        """End the waits of all `interruptible` blocks. From any thread."""
+        with self._closing:
+            self._interrupted |= self._interruptible
+            for thread in self._interrupted:
+                if thread in self._waiting:
+                    self._waiting[thread].cancel()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin `work` in the event loop."""
@@ -142,38 +198,44 @@ class Client:
     async def stream(
         self, path: str, body: object, first: float, between: float
     ) -> AsyncGenerator[Any, None]:
-        """The JSON of each event that a POST brings; ends with the stream's own end, "[DONE]".
+        """The JSON of each event that a POST brings, up to "[DONE]" or the end of the answer.
 
         first, between: seconds to wait for the first event and for each other. Raises Fault.
         """
-        # Between events comments may come, which keep a connection but are no progress: hence our own clock.
+        # Between events come comments and events without data, which keep a connection but are no progress:
+        # hence our own clock, which only data sets back.
         import anyio
 
         timeout = self._httpx.Timeout(None, connect=CONNECT_SECONDS, write=_WRITE_SECONDS)
         wait = first
+        end = anyio.current_time() + wait
         try:
             async with contextlib.AsyncExitStack() as stack:
                 sending = self._client.stream("POST", self.url + path, json=body, timeout=timeout)
                 # Not asyncio.wait_for, which up to Python 3.11 can lose a cancellation.
-                with anyio.fail_after(wait):
+                with anyio.fail_after(end - anyio.current_time()):
                     response = await stack.enter_async_context(sending)
                 if response.status_code != 200:
-                    raise self.faults.refusal(response, await self._body(response))
+                    with anyio.fail_after(end - anyio.current_time()):
+                        content = await self._body(response)
+                    raise self.faults.refusal(response, content)
                 kind = response.headers.get("content-type", "").partition(";")[0].strip()
                 if kind == "application/json":  # it does not stream: all of it comes at once
-                    yield self.faults.decoded(await self._body(response))
+                    with anyio.fail_after(end - anyio.current_time()):
+                        content = await self._body(response)
+                    yield self.faults.decoded(content)
                     return
                 events = aiter(self._httpx.EventSource(response, max_event_size=_EVENT))
                 while True:
-                    with anyio.fail_after(wait):
+                    with anyio.fail_after(end - anyio.current_time()):
                         event = await anext(events, None)
-                    if event is None:
-                        raise Fault(ServerFailed("the server's reply broke off"), retry=True)
-                    if event.data.strip() == "[DONE]":
+                    # Not every server says "[DONE]": whether the reply is complete is for the reader to tell.
+                    if event is None or event.data.strip() == "[DONE]":
                         return
                     if event.data.strip():
                         yield self.faults.decoded(event.data)
                         wait = between
+                        end = anyio.current_time() + wait
         except TimeoutError as error:
             raise Fault(
                 ServerFailed(

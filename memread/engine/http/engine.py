@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from memread.engine.http.client import Client
+from memread.engine.http.client import Client, Interrupted
 from memread.engine.http.faults import Fault, message
 from memread.engine.http.prompts import Prepared, TextPrompts, TokenPrompts, switches
 from memread.engine.http.server import Server
@@ -20,7 +20,9 @@ from memread.errors import ContextTooSmall, PromptCut, ServerFailed
 from memread.protocols import Decoded, Done, Output, Prefill, Tokenizer
 from memread.types import ChatFrame, Counts, EngineInfo, Finish, Part, Reply, Request, Sampling
 
-_STOPPED = frozenset({"stop", "eos", "end_turn", "stop_sequence", "tool_calls", "function_call"})
+_BROKEN = frozenset({"error", "abort", "cancelled"})
+"""Reasons of an end with which a reply is not complete."""
+_LIMITS = frozenset({"length", "max_tokens", "model_length"})
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -53,6 +55,8 @@ class HttpEngine:
         self._outputs: queue.Queue[Output | BaseException] = queue.Queue()
         self._lock = threading.RLock()  # a signal may come while its thread holds it
         self._running: dict[int, _Conversation] = {}
+        self._error: BaseException | None = None
+        """For the next step to raise."""
         self._gate = asyncio.Semaphore(settings.slots)
         self._info = EngineInfo(
             model=server.model,
@@ -98,6 +102,21 @@ class HttpEngine:
         return Counts(talk.reported, 0, talk.said) if talk.reported else None
 
     def submit(self, ticket: int, request: Request) -> None:
+        try:
+            # A server may count the prompt's tokens, and take its time for that.
+            with self._client.interruptible():
+                talk = self._prepared(ticket, request)
+        except Interrupted:
+            with self._lock:
+                self._running[ticket] = _Conversation(ticket, Prepared({}, 0, 0), 0, request.sampling)
+            self._outputs.put(Done(ticket, Reply("", "cancelled")))
+            return
+        talk.task = self._client.start(self._converse(talk))
+        if talk.ended:  # an interrupt came in between
+            self._client.soon(talk.task)
+
+    def _prepared(self, ticket: int, request: Request) -> _Conversation:
+        """Raises ServerError, ContextTooSmall."""
         prepared = self._prompts.prepare(request.prompt)
         if prepared.tokens + request.max_tokens > self._settings.context:
             raise ContextTooSmall(
@@ -108,12 +127,13 @@ class HttpEngine:
         talk = _Conversation(ticket, prepared, request.max_tokens, request.sampling)
         with self._lock:
             self._running[ticket] = talk
-        talk.task = self._client.start(self._converse(talk))
-        if talk.ended:  # an interrupt came in between
-            self._client.soon(talk.task)
+        return talk
 
     def step(self) -> Sequence[Output]:
         """Wait for something to come from the server. Raises ServerError, ContextTooSmall."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
         if not self._running:
             return []
         # Without a time limit Windows would not see Ctrl-C; what comes after it is no error.
@@ -124,7 +144,10 @@ class HttpEngine:
                 item = self._outputs.get(timeout=0.5)
         while item is not None:
             if isinstance(item, BaseException):
-                raise item
+                if not outputs:
+                    raise item
+                self._error = item  # what has come before it is not lost
+                return outputs
             outputs.append(item)
             if isinstance(item, Done):
                 with self._lock:
@@ -142,6 +165,7 @@ class HttpEngine:
             self._end(talk, finish)
 
     def interrupt(self) -> None:
+        self._client.interrupt()
         with self._lock:
             talks = list(self._running.values())
         for talk in talks:
@@ -235,7 +259,10 @@ class HttpEngine:
         if reason == "content_filter":
             talk.text = ""  # half a reply is worse than none: an empty one is rejected, counted and said
         if isinstance(reason, str) and reason:
-            talk.finish = "stop" if reason in _STOPPED or reason != "length" else "length"
+            if reason.lower() in _BROKEN:
+                said = f"the server broke its reply off (finish_reason {reason.lower()})"
+                raise Fault(ServerFailed(said), retry=True)
+            talk.finish = "length" if reason.lower() in _LIMITS else "stop"
 
     def _say(self, talk: _Conversation, output: Output) -> None:
         if talk.ticket >= 0:

@@ -60,28 +60,28 @@ def look(client: Client, wanted: str | None) -> Server:
     Raises ServerError, ModelMissing.
     """
     cards = _cards(client, wanted)
-    card = _choose(cards, wanted)
+    card = _choose(client, cards, wanted)
     server = Server(
         kind=_OWNERS.get(str(card.get("owned_by", "")).lower(), ""),
         model=str(card["id"]),
         context=next((size for key in _CONTEXT_KEYS if (size := _whole(card.get(key)))), 0),
     )
-    # What a program does not tell is no reason not to work with it.
+    # What a program does not tell, also when it is asked again, is no reason not to work with it.
     with contextlib.suppress(MemreadError):
         match server.kind:
             case "llama.cpp":
                 return _llama_cpp(client, server, card)
             case "vLLM":
-                return _with(server, build=_text(client.ask("/version", root=True), "version"))
+                return _with(server, build=_text(_beside(client, "/version"), "version"))
             case "SGLang":
-                return _with(server, build=_text(client.ask("/server_info", root=True), "version"))
+                return _with(server, build=_text(_beside(client, "/server_info"), "version"))
             case "Ollama":
                 return _ollama(client, server)
             case "LM Studio":
                 return _lm_studio(client, server)
             case "llama-cpp-python":
-                client.ask("/extras/tokenize/count", {"input": "", "model": server.model}, root=True)
-                about = client.ask("/openapi.json", root=True)
+                _beside(client, "/extras/tokenize/count", {"input": "", "model": server.model})
+                about = _beside(client, "/openapi.json")
                 return _with(server, build=_text(about.get("info"), "version"))
             case _:
                 return server
@@ -92,7 +92,7 @@ def loaded(client: Client, server: Server) -> Server:
     """`server` with what it only tells once the model is loaded."""
     if server.kind == "Ollama":
         with contextlib.suppress(MemreadError):
-            for row in _rows(client.ask("/api/ps", root=True), "models"):
+            for row in _rows(_beside(client, "/api/ps"), "models"):
                 if server.model in (row.get("name"), row.get("model")):
                     return _with(server, context=_whole(row.get("context_length")))
     if server.kind == "LM Studio":
@@ -117,12 +117,18 @@ def _cards(client: Client, wanted: str | None) -> list[dict[str, Any]]:
     return cards or [{"id": wanted}]
 
 
-def _choose(cards: list[dict[str, Any]], wanted: str | None) -> dict[str, Any]:
+def _beside(client: Client, path: str, body: object = None) -> Any:
+    """What an endpoint of the program's own says. One that is loading its model is asked until it does."""
+    return client.ask(path, body, root=True, patient=True)
+
+
+def _choose(client: Client, cards: list[dict[str, Any]], wanted: str | None) -> dict[str, Any]:
     names = [card["id"] for card in cards]
     if wanted is None:
         if len(cards) == 1:
             return cards[0]
-        raise ModelMissing(f"the server has {len(cards)} models", f"Choose one: --model {_listed(names)}")
+        hint = f"Choose one: --model {_listed(client, names)}"
+        raise ModelMissing(f"the server has {len(cards)} models", hint)
     for card in cards:
         aliases = card.get("aliases")
         if wanted == card["id"] or (isinstance(aliases, list) and wanted in aliases):
@@ -131,26 +137,28 @@ def _choose(cards: list[dict[str, Any]], wanted: str | None) -> dict[str, Any]:
         if f"{wanted}:latest" == card["id"]:
             return card
     close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.4)
-    raise ModelMissing(f"the server has no model {wanted!r}", f"It has {_listed(close or names)}")
+    raise ModelMissing(f"the server has no model {wanted!r}", f"It has {_listed(client, close or names)}")
 
 
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(one_line(name, 80) for name in names[:8])
+def _listed(client: Client, names: list[str]) -> str:
+    shown = ", ".join(one_line(client.faults.clean(name), 80) for name in names[:8])
     return shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _llama_cpp(client: Client, server: Server, card: Mapping[str, Any]) -> Server:
+    props = _beside(client, "/props")
+    if not isinstance(card.get("meta"), dict):  # its list said less while the model was loading
+        card = _choose(client, _cards(client, server.model), server.model)
     meta = card.get("meta")
     facts = {
         key: value
         for key in ("n_params", "size", "n_vocab", "ftype")
         if isinstance(meta, dict) and isinstance(value := meta.get(key), str | int)
     }
-    server = _with(server, facts=facts)
-    props = client.ask("/props", root=True)
     settings = props.get("default_generation_settings") if isinstance(props, dict) else None
     return _with(
         server,
+        facts=facts,
         context=_whole(settings.get("n_ctx")) if isinstance(settings, dict) else 0,
         build=_text(props, "build_info"),
         slots=_whole(props.get("total_slots")),
@@ -158,8 +166,8 @@ def _llama_cpp(client: Client, server: Server, card: Mapping[str, Any]) -> Serve
 
 
 def _ollama(client: Client, server: Server) -> Server:
-    server = _with(server, build=_text(client.ask("/api/version", root=True), "version"))
-    for row in _rows(client.ask("/api/tags", root=True), "models"):
+    server = _with(server, build=_text(_beside(client, "/api/version"), "version"))
+    for row in _rows(_beside(client, "/api/tags"), "models"):
         if server.model in (row.get("name"), row.get("model")):
             digest = _text(row, "digest").removeprefix("sha256:")
             server = _with(server, digest=f"sha256:{digest}" if digest else "")
@@ -167,7 +175,7 @@ def _ollama(client: Client, server: Server) -> Server:
 
 
 def _lm_studio(client: Client, server: Server) -> Server:
-    for row in _rows(client.ask("/api/v0/models", root=True), "data"):
+    for row in _rows(_beside(client, "/api/v0/models"), "data"):
         if row.get("id") == server.model:
             facts = {key: row[key] for key in ("quantization", "arch") if isinstance(row.get(key), str)}
             return _with(server, context=_whole(row.get("loaded_context_length")), facts=facts)

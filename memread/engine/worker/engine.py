@@ -310,12 +310,14 @@ class _ChildVocabulary:
         self._lock = threading.Lock()
         self._flag = wire.Flag()
         self._process = spawned(self._flag)
-        self._process.tell(wire.Load(str(path.absolute()), 0, 0, vocabulary_only=True))
         try:
+            self._process.tell(wire.Load(str(path.absolute()), 0, 0, vocabulary_only=True))
             self._process.take(wire.Loaded)
-        except Died as died:
+        except BaseException as error:  # a file that cannot be loaded leaves the process alive
             self.close()
-            raise ModelUnloadable(f"{path.name}: its vocabulary makes llama.cpp crash ({died})") from None
+            if not isinstance(error, Died):
+                raise
+            raise ModelUnloadable(f"{path.name}: its vocabulary makes llama.cpp crash ({error})") from None
 
     def count(self, text: str) -> int:
         try:

@@ -31,17 +31,24 @@ class Handler(BaseHTTPRequestHandler):
         if made is None:
             self.answer({"error": {"message": "no such page"}}, 404)
         else:
-            self.answer(made)
+            self.page(made)
 
     def do_POST(self) -> None:
         self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.seen.append((self.path, dict(self.headers), self.body))
         if self.path in self.server.pages:
-            self.answer(self.server.pages[self.path])
+            self.page(self.server.pages[self.path])
             return
         acts = self.server.acts
         act = acts.pop(0) if acts else say("fine")
         act(self)
+
+    def page(self, made: Any) -> None:
+        """What a path answers, or does."""
+        if callable(made):
+            made(self)
+        else:
+            self.answer(made)
 
     def answer(self, made: object, status: int = 200, **headers: str) -> None:
         """All of an answer: JSON, or bytes as they are."""
@@ -94,7 +101,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Hostile:
-    """pages: what paths answer. acts: what the next requests for replies get; then "fine" is said."""
+    """pages: what paths answer, or an Act. acts: what the next requests for replies get, then "fine"."""
 
     def __init__(self, server: _Server, scheme: str) -> None:
         self.pages, self.acts, self.seen = server.pages, server.acts, server.seen
@@ -171,6 +178,22 @@ def reset(*before: object) -> Act:
                 handler.event(each)
             time.sleep(0.05)  # a reset overtakes what was sent just before it
         handler.reset()
+
+    return act
+
+
+def stalled(code: int, kind: str = "application/json") -> Act:
+    """The head of an answer and a letter of its body; nothing more for a few seconds."""
+
+    def act(handler: Handler) -> None:
+        handler.send_response(code)
+        handler.send_header("Content-Type", kind)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"{")
+        handler.wfile.flush()
+        time.sleep(4)
+        handler.close_connection = True
 
     return act
 

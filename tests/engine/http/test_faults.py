@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime
 import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -11,7 +14,10 @@ import pytest
 import trustme
 
 from memread.engine.http.client import Client
-from memread.engine.http.engine import HttpEngine
+from memread.engine.http.engine import HttpEngine, Settings
+from memread.engine.http.prompts import TextPrompts
+from memread.engine.http.server import Server
+from memread.engine.http.tokens import ServerTokenizer
 from memread.errors import (
     ConfigError,
     ContextTooSmall,
@@ -22,10 +28,11 @@ from memread.errors import (
     ServerUnreachable,
 )
 from memread.protocols import Done
-from memread.types import Part, Request, Sampling
+from memread.types import Part, Reply, Request, Sampling
 from tests.engine.http.asking import ENVIRON, KEY, QUICK, SENT, asked, engine_of
 from tests.engine.http.hostile import (
     Act,
+    Handler,
     Hostile,
     events,
     hostile,
@@ -33,7 +40,9 @@ from tests.engine.http.hostile import (
     reset,
     say,
     silent,
+    stalled,
     status,
+    usage,
 )
 from tests.engine.http.servers import free_port
 
@@ -67,7 +76,10 @@ def test_one_more_try(engine: HttpEngine, server: Hostile, fault: Act) -> None:
     ("fault", "told"),
     [
         (reset(), "broke"),
-        (events(piece("a b")), "broke off"),
+        (events(piece("a b")), "no end"),
+        (events(piece("half"), piece(finish="error"), usage(300), done=True), "broke its reply off"),
+        (events(piece("half"), piece(finish="ABORT"), usage(300), done=True), "finish_reason abort"),
+        (events(piece("half"), piece(finish="cancelled"), usage(300), done=True), "cancelled"),
         (events(b"{"), "not JSON"),
         (events(b"[" * 100_000), "not JSON"),
         (events({"error": {"message": "CUDA error"}}), "CUDA error"),
@@ -101,6 +113,58 @@ def test_a_server_says_how_long_to_wait(server: Hostile) -> None:
     engine.close()
 
 
+def test_counting_can_be_interrupted(server: Hostile) -> None:
+    """A prompt's tokens, by the server, in the thread that submits it; not what other threads count."""
+    server.pages["/tokenize"] = {"count": 5}
+    client = Client(server.url, {}, pauses=[])
+    tokenizer = ServerTokenizer(client, Server("vLLM", "m"))
+    settings = Settings(context=8192, timeout=30)
+    engine = HttpEngine(
+        client, Server("vLLM", "m"), TextPrompts(tokenizer), tokenizer, settings, counted="server"
+    )
+    begun, release = threading.Semaphore(0), threading.Event()
+
+    def stall(handler: Handler) -> None:
+        begun.release()
+        release.wait(60)
+        handler.answer({"count": 5})
+
+    server.pages["/tokenize"] = stall
+    request = Request("update", (Part(SENT),), 50, Sampling())
+    with ThreadPoolExecutor() as threads:
+        try:
+            submitted, counted = (
+                threads.submit(engine.submit, 0, request),
+                threads.submit(tokenizer.count, "a"),
+            )
+            assert begun.acquire(timeout=30) and begun.acquire(timeout=30)
+            engine.interrupt()
+            submitted.result(timeout=30)
+            (output,) = engine.step()
+            assert output == Done(0, Reply("", "cancelled")) and engine.step() == []
+            assert not counted.done()
+        finally:
+            release.set()
+        assert counted.result(timeout=30) == 5
+    assert asked(engine)[0].text == "fine"
+    engine.close()
+
+
+def test_a_fault_does_not_take_finished_replies_with_it(server: Hostile) -> None:
+    engine = engine_of(Client(server.url, {}, pauses=[]))
+    request = Request("update", (Part(SENT),), 50, Sampling())
+    server.acts[:] = [say("fine"), status(400, {"error": "no"})]
+    for ticket, waiting in ((0, 3), (1, 4)):  # its prefill, its one word, its end; the other's error
+        engine.submit(ticket, request)
+        while engine._outputs.qsize() < waiting:
+            time.sleep(0.01)
+    outputs = engine.step()
+    assert isinstance(outputs[-1], Done) and outputs[-1].reply.text == "fine"
+    with pytest.raises(ServerRefused):
+        engine.step()
+    engine.close()
+
+
 def test_a_wait_can_be_interrupted(server: Hostile) -> None:
     engine = engine_of(Client(server.url, {}, pauses=[3600.0]))
     server.acts[:] = [status(503)]
@@ -122,7 +186,17 @@ def test_a_wait_that_makes_no_sense_is_the_usual_one(server: Hostile, wrong: str
     engine.close()
 
 
-@pytest.mark.parametrize("silence", [silent(), silent(alive=b": still here\n\n"), silent(piece("a"))])
+@pytest.mark.parametrize(
+    "silence",
+    [
+        silent(),
+        silent(alive=b": still here\n\n"),
+        silent(piece("a")),
+        silent(alive=b"id: 1\n\n"),
+        stalled(200),
+        stalled(503),
+    ],
+)
 def test_silence_has_an_end(server: Hostile, silence: Act) -> None:
     engine = engine_of(Client(server.url, {}, pauses=[]), timeout=0.2)
     server.acts[:] = [silence]
@@ -182,6 +256,8 @@ def test_a_password_in_the_address_is_sent_and_never_told(server: Hostile) -> No
     client.ask("/models")
     assert server.seen[-1][1]["Authorization"] == "Basic bWU6cEBzcw=="
     assert client.url == server.url and engine_of(client).info.path == server.url
+    told = client.faults.clean(f"what is Basic bWU6cEBzcw==? The key of http://me:p%40ss@{server.url[7:]}")
+    assert told == f"what is Basic …? The key of {server.url}"
     client.close()
 
 
@@ -208,6 +284,22 @@ def test_a_proxy_is_not_asked_for_this_machine(server: Hostile, monkeypatch: pyt
 
 
 # ── no connection ──
+
+
+@pytest.mark.parametrize(
+    "url", ["http://192.168.1.300/v1", "http://‘localhost’/v1", "http://h/v1\x07", "http://h/\ud800"]
+)
+def test_an_address_that_no_server_has(url: str) -> None:
+    with pytest.raises(ConfigError, match="no server has this address"):
+        Client(url, {})
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://me:pass@[::1", "http://p:notaport"])
+def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ConfigError, match="no HTTP client") as caught:
+        Client("http://models.example/v1", {})
+    assert "ALL_PROXY" in caught.value.hint and "pass" not in caught.value.message
 
 
 def test_nobody_there() -> None:

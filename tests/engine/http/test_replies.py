@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from memread.engine.http.client import Client
 from memread.engine.http.connect import connect
 from memread.engine.http.engine import HttpEngine, _Conversation
-from memread.engine.http.faults import Fault
-from memread.engine.http.server import Server
+from memread.engine.http.faults import Fault, Faults
+from memread.engine.http.server import Server, look
 from memread.errors import (
     MemreadError,
     ModelMissing,
@@ -22,6 +22,7 @@ from memread.errors import (
 from memread.types import Part, Sampling
 from tests.engine.http.asking import QUICK, asked, engine_of
 from tests.engine.http.hostile import (
+    Handler,
     Hostile,
     events,
     piece,
@@ -47,6 +48,8 @@ def test_what_a_model_thinks_is_no_reply(engine: HttpEngine, server: Hostile) ->
     [
         ("length", "length", "a b"),
         ("eos", "stop", "a b"),
+        ("MAX_TOKENS", "length", "a b"),
+        ("model_length", "length", "a b"),
         ("something new", "stop", "a b"),
         ("content_filter", "stop", ""),
     ],
@@ -55,6 +58,11 @@ def test_why_a_reply_ended(engine: HttpEngine, server: Hostile, reason: str, fin
     server.acts[:] = [say("a b", finish=reason)]
     reply, _ = asked(engine)
     assert (reply.finish, reply.text) == (finish, text)
+
+
+def test_a_complete_reply_needs_no_done(engine: HttpEngine, server: Hostile) -> None:
+    server.acts[:] = [events(piece("a b"), piece(finish="stop"), usage(300, 2))]
+    assert asked(engine)[0].text == "a b" and server.asked == 1
 
 
 def test_a_server_that_does_not_stream(engine: HttpEngine, server: Hostile) -> None:
@@ -156,6 +164,11 @@ def test_what_is_there_is_asked_for(server: Hostile) -> None:
         connect(client, None, None, timeout=5)
     assert "one, two" in caught.value.hint
     assert connect(client, "one", None, timeout=5).server.context == 4000
+    client.faults = Faults(client.url, ["sk-key"], withheld=False)
+    server.pages["/v1/models"] = {"data": [{"id": "one"}, {"id": "of sk-key\x1b[31m"}]}
+    with pytest.raises(ModelMissing) as caught:
+        connect(client, None, None, timeout=5)
+    assert caught.value.hint.endswith("one, of …")
     server.pages["/v1/models"] = {"data": []}
     with pytest.raises(ModelMissing, match="offers no model"):
         connect(client, None, None, timeout=5)
@@ -166,6 +179,29 @@ def test_what_is_there_is_asked_for(server: Hostile) -> None:
     with pytest.raises(ServerRefused, match="404"):
         connect(client, None, None, timeout=5)
     assert connect(client, "any", None, timeout=5).server.model == "any"
+    client.close()
+
+
+def test_a_server_is_asked_until_it_has_loaded(server: Hostile) -> None:
+    """llama-server lists its model at once, and tells the rest once it is there."""
+    card: dict[str, Any] = {"id": "q", "owned_by": "llamacpp"}
+    server.pages["/v1/models"] = {"data": [{**card, "meta": None}]}
+
+    def props(handler: Handler) -> None:
+        if sum(path == "/props" for path, _, _ in server.seen) < 3:
+            handler.answer({"error": {"code": 503, "message": "Loading model"}}, 503)
+            return
+        server.pages["/v1/models"] = {"data": [{**card, "meta": {"n_params": 5, "size": 9}}]}
+        settings = {"n_ctx": 8192}
+        handler.answer({"default_generation_settings": settings, "build_info": "b1", "total_slots": 2})
+
+    server.pages["/props"] = props
+    client = Client(server.url, {}, pauses=QUICK)
+    facts: dict[str, str | int] = {"n_params": 5, "size": 9}
+    assert look(client, None) == Server("llama.cpp", "q", "b1", context=8192, slots=2, facts=facts)
+    for code in (500, 501):  # a gateway that does not know it is worked with all the same
+        server.pages["/props"] = status(code, {"error": {"message": "not here"}})
+        assert look(client, None) == Server("llama.cpp", "q")
     client.close()
 
 
