@@ -78,10 +78,14 @@ class OpenReading:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._events is not None:
-            self._events.close()
-        self._reading = None
-        self._stack.close()
+        # A Ctrl-C meanwhile must leave neither a thread nor the model's process behind.
+        with ExitStack() as last:
+            last.callback(self._stack.close)
+            if self._reading is not None:
+                last.callback(self._reading.close)
+            if self._events is not None:
+                last.callback(self._events.close)
+            self._reading = None
 
     def __iter__(self) -> Iterator[Event]:
         return (event for number, event in self.numbered() if number == 0)

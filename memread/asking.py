@@ -62,11 +62,13 @@ class Asking:
         self.passed: list[Skipped] = []
         """Skipped parts before the place where it goes on."""
         self.over = False
+        self.answered = False
+        """Answered, with nothing left to go on with."""
         self.texts: dict[int, Segment] = {}
         """Segments handed to the engine whose memory has not come back yet: what evidence is found in."""
         self.noted: dict[int, tuple[Claim, ...]] = {}
         """Of those that are memories of a part: the claims of that memory."""
-        self._task, self._engine = task, engine
+        self._task, self._engine, self._journal = task, engine, journal
         self._recording: Recording | None = None
         self._digests: list[tuple[str, Progress]] = []
         self._tracer = Tracer(task.profile.wording.initial_memory, task.profile.wording.unsaid)
@@ -81,8 +83,7 @@ class Asking:
                     self._say_otherwise(journal)
                 self._recording = journal.begin(self._identity(), self._run_started())
             else:
-                self._claims = self._recording.claims()
-                self._digests = self._recorded_steps(self._recording)
+                self._go_on_with(self._recording)
         except JournalError as error:
             self._lose(error)
 
@@ -102,6 +103,8 @@ class Asking:
     def passes(self, segment: Segment, skipped: list[Skipped]) -> bool:
         """Go on to after `segment`, if it is the next of those recorded. skipped: what was before it."""
         at = self.progress.segments
+        if not at and self._digests and self._digests[0][0] != segment.info.digest:
+            self._turn(segment.info.digest)
         if at >= len(self._digests) or self._digests[at][0] != segment.info.digest:
             return False
         before, self.progress = self.progress, self._digests[at][1]
@@ -117,13 +120,33 @@ class Asking:
             self._tracer.update(segment, self.progress.memory)
         return True
 
+    def _turn(self, first: str) -> None:
+        """Go on with a run whose first segment has this digest instead, if there is one: all pipes have the
+        same name."""
+        if self._journal is None or self._recording is None:
+            return
+        try:
+            other = self._unfinished(self._journal, first)
+            if other is not None:
+                self._recording.close()
+                self._go_on_with(other)
+        except JournalError as error:
+            self._lose(error)
+
+    def _go_on_with(self, recording: Recording) -> None:
+        """Raises JournalError."""
+        self._recording = recording
+        self._claims = recording.claims()
+        self._digests = self._recorded_steps(recording)
+
     def fork(self, *, say: bool = True) -> None:
         """The text goes on differently from what was recorded.
 
         The state after k segments follows from these alone, so the reading goes on from there, as a run of
-        its own: the one that read the text as it was stays as it is. say: with a notice.
+        its own: the one that read the text as it was stays as it is. say: with a notice, since the text has
+        changed. If nothing of it is the same, the other run has another text, and can still be gone on with.
         """
-        if self._recording is None:
+        if self._recording is None or self._journal is None:
             return
         k = self.progress.segments
         if say:
@@ -136,7 +159,12 @@ class Asking:
                 )
             )
         try:
-            self._recording = self._recording.fork(k, self._run_started())
+            if say and not k:
+                begun = self._journal.begin(self._identity(), self._run_started())
+                self._recording.close()
+                self._recording = begun
+            else:
+                self._recording = self._recording.fork(k, self._run_started())
         except JournalError as error:
             self._lose(error)
 
@@ -169,14 +197,14 @@ class Asking:
                 yield EvidenceFound(event.segment.index, claims)
 
     def recorded(self, event: Event) -> Iterator[Event]:
-        """The event, once it is on disk."""
+        """The event, once it is on disk. An answer does not end the run: `finish` does."""
         self.over = self.over or isinstance(event, Answered | Failed)
+        if isinstance(event, Answered):
+            self.answered = event.answer.whole
         if self._recording is not None:
             try:
                 self._recording.record(event)
-                if isinstance(event, Answered) and not (self._task.lanes > 1 and self.number):
-                    self._recording.finish("done" if event.answer.coverage.complete else "partial")
-                elif isinstance(event, Failed):
+                if isinstance(event, Failed):
                     self._recording.finish("failed")
             except JournalError as error:
                 self._lose(error)
@@ -188,21 +216,24 @@ class Asking:
         """Of the memory as it is now."""
         return self._tracer.claims
 
-    def finish(self, complete: bool) -> None:
-        """End the run of a lane: once what it was merged in has ended, and not before, or a reading that is
-        gone on with would not find it. complete: as that was."""
+    def finish(self, complete: bool) -> Iterator[Notice]:
+        """End the run: once every run has ended that the reading is made of, and not before, or a reading
+        that is gone on with would not find it. complete: as all of them were. Gives what went wrong."""
         if self._recording is not None:
-            with contextlib.suppress(JournalError):  # it is then a run that can be gone on with
+            try:
                 self._recording.finish("done" if complete else "partial")
+            except JournalError as error:
+                self._lose(error)
+                yield Notice(self.notices.pop())
 
     def close(self) -> None:
         """Let go of the run. If it is not finished, it can be resumed."""
         if self._recording is not None:
             self._recording.close()
 
-    def _unfinished(self, journal: Journal) -> Recording | None:
+    def _unfinished(self, journal: Journal, first: str = "") -> Recording | None:
         try:
-            return journal.unfinished(self._identity())
+            return journal.unfinished(self._identity(), first)
         except JournalError as error:  # its records are damaged: nothing is built on them
             self.notices.append(f"An earlier reading cannot be gone on with: {error.message}")
             return None

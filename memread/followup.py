@@ -36,14 +36,19 @@ def follow_up(record: RunRecord, question: str, engine: Engine, profile: Profile
         summary=False,
     )
     asked = "a summary" if begun.summary else f"“{begun.question}”"
+    part = f" It is that of part {begun.lane} alone, of {begun.lanes} at most." if begun.lane else ""
     yield Notice(
         f"Answered from the memory that run {record.row.run_id} kept for {asked}; nothing was read again. "
-        "What that memory left out is not known here."
+        f"What that memory left out is not known here.{part}"
     )
     for _, event in drive(engine, [flow(question, (), profile, engine.frame, engine.tokenizer, progress)]):
         if isinstance(event, Answered):
             evidence = tracer.evidence(event.answer.text, question)
-            event = Answered(msgspec.structs.replace(event.answer, evidence=evidence))
+            answer = msgspec.structs.replace(event.answer, evidence=evidence)
+            if begun.lanes > 1 and record.answer is not None and not begun.lane:
+                # What was read for this memory is the text; its own segments are the notes of the lanes.
+                answer = msgspec.structs.replace(answer, coverage=record.answer.coverage)
+            event = Answered(answer)
         yield event
 
 
@@ -64,6 +69,7 @@ def _kept(record: RunRecord, profile: Profile) -> tuple[Progress, Tracer]:
         tracer.restore(step.memory, claims.get(step.index, ()))
     # A run that was never answered ends where its last segment does, not where the text does.
     coverage = record.answer.coverage if record.answer else Coverage(0, 0, complete=False)
+    lane = started(record).lane  # it ends where its part does
     last = steps[-1].event.segment
     progress = Progress(
         steps[-1].memory,
@@ -73,6 +79,6 @@ def _kept(record: RunRecord, profile: Profile) -> tuple[Progress, Tracer]:
         skipped=coverage.skipped,
         fraction=last.fraction,
         last=last.span,
-        complete=coverage.complete,
+        complete=coverage.complete and not lane,
     )
     return progress, tracer

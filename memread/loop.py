@@ -180,7 +180,7 @@ def _answer(
     """The conversation of problem and memory alone."""
     refusal = ("\\boxed{", f"{profile.wording.unsaid}}}") if profile.unsaid_from else None
     text = raw = ""
-    in_box = False
+    in_box = cut = False
     if now.segments:
         yield AnswerStarted(now.memory)
         prompt = prompts.answer(profile, frame, question=question, memory=now.memory)
@@ -201,10 +201,11 @@ def _answer(
             now.counts += reply.counts
             raw = reply.text
             text, in_box = unbox(clean(raw))
+            cut = reply.finish == "cancelled"
             # A truncated answer is still an answer; one that is empty or loops is worth a second try.
-            if reply.finish == "cancelled" or (text and reply.finish != "loop"):
+            if cut or (text and reply.finish != "loop"):
                 break
-    return Answer(text, in_box, raw, now.memory, coverage(now), now.counts)
+    return Answer(text, in_box, raw, now.memory, coverage(now), now.counts, cut=cut)
 
 
 def unbox(text: str) -> tuple[str, bool]:

@@ -36,18 +36,25 @@ class Reading:
         self._ahead = Ahead(segments(task.passages, engine.tokenizer, task.profile.budget.segment))
         self._events: queue.Queue[tuple[int, Event] | BaseException | None] = queue.Queue(_AHEAD)
         self._stopped = threading.Event()
-        self._phase = threading.Lock()
+        self._phase = threading.RLock()  # `stop` may interrupt a thread that holds it
         self._answering: set[int] = set()
+        self._driving = 1
+        """How many flows there are, once they run."""
         self._text_seen = False
         self._worker: threading.Thread | None = None
 
     def stop(self) -> None:
         """End the reading and answer from what was read; while it answers, end the answer."""
         with self._phase:
-            if not self._answering:
+            # A question that was read to the end earlier is answered while others still read.
+            if len(self._answering) < self._driving:
                 self._stopped.set()
                 self._ahead.stop()
             self._engine.interrupt()
+
+    def close(self) -> None:
+        """Let go of the text, which is read ahead from the beginning: for who never iterates the events."""
+        self._ahead.stop()
 
     def events(self) -> Generator[Event, None, None]:
         """Everything that happens with the first question: all there is when there is one."""
@@ -86,7 +93,7 @@ class Reading:
             yield from self._begun(each)
         items = itertools.tee(self._items(held), len(asked))
         flows = [self._flow(each, own) for each, own in zip(asked, items, strict=True)]
-        yield from self._driven(asked, flows)
+        yield from self._driven(asked, flows, ends=asked)
 
     def _asking(self, number: int) -> Asking:
         return Asking(number, self._task, self._engine.info, self._journal, fresh=self._fresh)
@@ -99,15 +106,26 @@ class Reading:
         notices = (*self._task.notices, *each.notices) if each.number == 0 else each.notices
         yield from ((each.number, Notice(notice)) for notice in notices)
 
-    def _driven(self, asked: Sequence[Asking], flows: Sequence[Flow]) -> Iterator[tuple[int, Event]]:
-        """The events of the flows, one of each of `asked`, while a thread drives them to their end."""
+    def _driven(
+        self, asked: Sequence[Asking], flows: Sequence[Flow], ends: Sequence[Asking]
+    ) -> Iterator[tuple[int, Event]]:
+        """The events of the flows, one of each of `asked`, while a thread drives them to their end.
+
+        ends: whose runs end with the last answer, before it is passed on: who has it may not ask for more.
+        """
+        self._driving = len(flows)
         self._worker = threading.Thread(target=self._work, args=(asked, flows), name="memread-engine")
         self._worker.start()
         while (item := self._next_event()) is not None:
             if isinstance(item, BaseException):
                 raise item
             ticket, event = item
-            yield from recorded(asked[ticket], event)
+            for number, stored in recorded(asked[ticket], event):
+                if isinstance(stored, Answered) and all(each.over for each in asked):
+                    complete = all(each.answered for each in asked)
+                    for each in ends:
+                        yield from ((each.number, notice) for notice in each.finish(complete))
+                yield number, stored
         self._worker.join()
 
     def _end_worker(self) -> None:

@@ -70,7 +70,7 @@ class SideBySide(Reading):
             yield from self._begun(each)
         flows = [self._lane(each, spool, share) for each, share in zip(lanes, shares, strict=True)]
         read: dict[int, Answer] = {}
-        for number, event in self._driven(lanes, flows):
+        for number, event in self._driven(lanes, flows, ends=()):
             if isinstance(event, Answered):
                 read[number] = event.answer
             yield number, event
@@ -80,12 +80,8 @@ class SideBySide(Reading):
             Part(each.number, len(lanes), spool.start(share), read[each.number])
             for each, share in zip(lanes, shares, strict=True)
         ]
-        complete = False
-        for number, event in self._driven([whole], [self._merging(whole, lanes, parts, spool.tokens)]):
-            complete = complete or (isinstance(event, Answered) and event.answer.coverage.complete)
-            yield number, event
-        for each in lanes:
-            each.finish(complete)
+        merging = self._merging(whole, lanes, parts, spool.tokens)
+        yield from self._driven([whole], [merging], ends=asked)
 
     def _alone(
         self, whole: Asking, items: Iterator[Segment | Skipped | Stopping]
@@ -94,7 +90,7 @@ class SideBySide(Reading):
         profile, engine = self._task.profile, self._engine
         texts = noted(items, whole.texts)
         made = flow(whole.question, texts, profile, engine.frame, engine.tokenizer, whole.progress)
-        yield from self._driven([whole], [made])
+        yield from self._driven([whole], [made], ends=[whole])
 
     def _lane(self, each: Asking, spool: Spool, share: range) -> Flow:
         items = following(self._until_stopped(spool.part(share)), each.progress.segments)

@@ -5,6 +5,7 @@ Their words go to a temporary file, so that memory holds about a kilobyte a segm
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from types import TracebackType
@@ -53,7 +54,9 @@ class Spool:
         self.close()
 
     def close(self) -> None:
-        self._file.close()
+        # On a full disk it tries once more to write what it could not: `add` has told of that.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def add(self, item: Segment | Skipped) -> None:
         """Put by the next segment or skipped part. Raises FileUnreadable when the disk is full."""

@@ -326,6 +326,13 @@ class Answer(msgspec.Struct, frozen=True):
     counts: Counts = Counts()
     evidence: Evidence | None = None
     """None: nobody looked for it."""
+    cut: bool = False
+    """Somebody stopped the model while it answered. `coverage` is that of the text all the same."""
+
+    @property
+    def whole(self) -> bool:
+        """All of the text was read and the answer was not cut: there is nothing to go on with."""
+        return self.coverage.complete and not self.cut
 
 
 class EngineInfo(msgspec.Struct, frozen=True):

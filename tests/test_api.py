@@ -6,13 +6,14 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 import memread
 from memread.errors import ConfigError, EmptyInput, FileMissing, UsageError
-from memread.events import Answered, Event, Failed, MemoryUpdated, RunStarted
+from memread.events import Answered, Event, Failed, MemoryUpdated, RunStarted, Stopping
 from tests.cli.conftest import log
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,6 +54,17 @@ def test_events_and_the_answer_after_them() -> None:
     assert sorted(numbers) == [0, 1]
 
 
+def test_a_reading_that_is_never_iterated_leaves_no_thread(folder: Path) -> None:
+    (folder / "long.txt").write_text(log(2000))
+    before = set(threading.enumerate())
+    with memread.read("long.txt", "how far?"):
+        started = [each for each in threading.enumerate() if each.name == "memread-ahead"]
+    for each in set(started) - before:
+        each.join(60)
+        assert not each.is_alive()
+    assert started
+
+
 def test_lanes() -> None:
     answer = memread.ask("book.txt", "how far?", lanes=2)
     assert isinstance(answer, memread.Answer)
@@ -85,6 +97,21 @@ def test_leaving_in_the_middle_ends_it() -> None:
             assert not thread.is_alive()
     with pytest.raises(RuntimeError, match="with"):
         list(reading)
+
+
+def test_leaving_frees_the_model_even_when_it_is_interrupted() -> None:
+    def events() -> Generator[tuple[int, Event], None, None]:
+        try:
+            yield 0, Stopping()
+        finally:
+            raise KeyboardInterrupt
+
+    freed: list[bool] = []
+    with pytest.raises(KeyboardInterrupt), memread.read("book.txt", "how far?") as reading:
+        reading._stack.callback(freed.append, True)
+        reading._events = events()
+        next(reading._events)
+    assert freed
 
 
 def test_a_recorded_reading_is_gone_on_with() -> None:

@@ -6,16 +6,18 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from memread import events, profile
 from memread.asking import Task
 from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.engine.llamacpp.model import Model
+from memread.engine.scripted import ScriptedEngine
 from memread.errors import FileUnreadable
 from memread.journal import Journal
 from memread.reading import Reading
-from memread.types import Answer, Budget, Claim, DocumentInfo, Locator, Passage, Skipped
+from memread.types import Answer, Budget, Claim, DocumentInfo, Locator, Passage, Request, Skipped
 
 PROFILE = profile.loads(
     """
@@ -127,6 +129,23 @@ def test_a_resumed_reading_ends_as_an_undisturbed_one(engine: LlamaEngine, journ
     assert len(journal.runs()) == 1 and journal.runs()[0].status == "done"
 
 
+def test_a_resumed_reading_has_met_what_was_read_before(engine: LlamaEngine, journal: Journal) -> None:
+    """How rare a word is in all of the text decides what the memory keeps."""
+    text = "The ship sailed on. " * 60 + "".join(
+        f"{'Fog hid the ship' if n % 2 else 'Hull lay in the fog'} on day {n}. " for n in range(40)
+    )
+    wording = msgspec.structs.replace(PROFILE.wording, unchanged="Same")
+    taught = msgspec.structs.replace(PROFILE, wording=wording, nearest=3)
+
+    def asked() -> Task:
+        return msgspec.structs.replace(task(text, question="Did the ship reach Hull in fog?"), profile=taught)
+
+    whole = memories(read(Reading(asked(), engine, None)))
+    assert "Hull" in whole[max(whole)]
+    first = read(Reading(asked(), engine, journal), segment_done(max(whole) // 2))
+    assert memories(first) | memories(read(Reading(asked(), engine, journal))) == whole
+
+
 def test_fresh_starts_over_and_a_finished_run_is_not_gone_on_with(
     engine: LlamaEngine, journal: Journal
 ) -> None:
@@ -168,6 +187,19 @@ def test_a_document_that_became_shorter(engine: LlamaEngine, journal: Journal) -
     assert answer(second).coverage.segments == answer(whole).coverage.segments
 
 
+def test_a_text_with_another_beginning_hides_no_run(engine: LlamaEngine, journal: Journal) -> None:
+    """As every pipe: their inputs have one name."""
+    first = read(Reading(task(), engine, journal), segment_done(6))
+    other = TEXT.replace("ship", "boat")
+    read(Reading(task(other), engine, journal), segment_done(2))
+    goes_on = read(Reading(task(other), engine, journal))
+    assert min(memories(goes_on)) == 3 and answer(goes_on).whole, "it is found though another got farther"
+    again = read(Reading(task(), engine, journal))
+    assert min(memories(again)) == 7
+    assert memories(first) | memories(again) == memories(read(Reading(task(), engine, None)))
+    assert not any(isinstance(event, events.Notice) for event in (*goes_on, *again))
+
+
 def test_stop_answers_from_what_was_read(engine: LlamaEngine, journal: Journal) -> None:
     reading = Reading(task(), engine, journal)
     seen = []
@@ -182,6 +214,31 @@ def test_stop_answers_from_what_was_read(engine: LlamaEngine, journal: Journal) 
     assert any(isinstance(event, events.Stopping) for event in seen)
     rest = read(Reading(task(), engine, journal))
     assert answer(rest).memory == answer(whole).memory and answer(rest).text == answer(whole).text
+
+
+def scripted(press: Callable[[Request], bool], pressed: Callable[[], None]) -> ScriptedEngine:
+    """An engine; `pressed` is called once, in the middle of the first request for which `press` holds."""
+    due = [pressed]
+
+    def script(request: Request, prompt: str) -> str:
+        if due and press(request):
+            due.pop()()
+        return "The ship sailed 37 miles."
+
+    return ScriptedEngine(script)
+
+
+def test_stop_while_it_answers_keeps_what_was_read(journal: Journal) -> None:
+    readings: list[Reading] = []
+    engine = scripted(lambda request: request.kind == "answer", lambda: readings[0].stop())
+    readings.append(Reading(task(), engine, journal))
+    seen = read(readings[0])
+    assert answer(seen).cut and not answer(seen).whole and answer(seen).coverage.complete
+    assert journal.runs()[0].status == "partial"
+    again = read(Reading(task(), engine, journal))
+    assert memories(seen) and not memories(again), "it only answers again"
+    assert answer(again).whole and answer(again).coverage == answer(seen).coverage
+    assert [row.status for row in journal.runs()] == ["done"]
 
 
 def test_stop_before_anything_is_read(engine: LlamaEngine, journal: Journal) -> None:
@@ -354,6 +411,31 @@ def test_stop_answers_every_question_from_what_was_read(several: LlamaEngine, jo
         coverage = answer(seen[number]).coverage
         assert not coverage.complete and 3 <= coverage.segments <= 6
     assert [row.status for row in journal.runs()] == ["partial"] * 3
+
+
+def test_stop_ends_those_that_read_while_another_is_answered(journal: Journal) -> None:
+    readings: list[Reading] = []
+    plain = scripted(lambda request: False, lambda: None)
+    read(Reading(task(), plain, journal), lambda event: isinstance(event, events.AnswerStarted))
+    engine = scripted(lambda request: request.kind == "answer", lambda: readings[0].stop())
+    readings.append(Reading(task(questions=("how far?", "new?")), engine, journal))
+    seen = numbered(readings[0])
+    assert not memories(seen[0]) and answer(seen[0]).coverage.complete
+    assert not answer(seen[1]).coverage.complete
+
+
+def test_killed_among_the_answers_nothing_is_read_again(journal: Journal) -> None:
+    engine = scripted(lambda request: False, lambda: None)
+    first = numbered(
+        Reading(task(questions=QUESTIONS), engine, journal),
+        lambda number, event: isinstance(event, events.Answered),
+    )
+    assert sum(isinstance(seen[-1], events.Answered) for seen in first.values()) == 1
+    second = numbered(Reading(task(questions=QUESTIONS), engine, journal))
+    for number in range(len(QUESTIONS)):
+        assert memories(first[number]) and not memories(second[number])
+        assert answer(second[number]).whole
+    assert [row.status for row in journal.runs()] == ["done"] * 3
 
 
 def test_an_error_ends_every_question_and_loses_nothing(engine: LlamaEngine, journal: Journal) -> None:

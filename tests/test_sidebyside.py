@@ -184,3 +184,15 @@ def test_evidence_is_that_of_the_text_and_not_of_the_notes(journal: Journal) -> 
     assert "Line 50" in page(record.events(), created=record.row.created)
     more = list(follow_up(record, "and then?", scripted, one().profile))
     assert isinstance(more[-1], events.Answered) and more[-1].answer.coverage.complete
+
+
+def test_a_follow_up_says_how_much_its_memory_rests_on(journal: Journal) -> None:
+    scripted = ScriptedEngine(ships)
+    seen = numbered(SideBySide(task(), scripted, journal))
+    for row in journal.runs():
+        more = list(follow_up(journal.show(row.run_id), "and then?", scripted, one().profile))
+        told = next(event.message for event in more if isinstance(event, events.Notice))
+        if row.lane:
+            assert f"part {row.lane} alone" in told and not answer(more).coverage.complete
+        else:
+            assert "alone" not in told and answer(more).coverage == answer(seen[0]).coverage

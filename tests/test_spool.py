@@ -62,10 +62,19 @@ def test_nothing_at_all_has_no_parts() -> None:
 
 
 def test_a_full_disk_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full(io.BytesIO):
+    class Full(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        writable = seekable = readable
+
+        def seek(self, offset: int, whence: int = 0) -> int:
+            return 0
+
         def write(self, data: object) -> int:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda prefix: Full())
+    # As tempfile's: what could not be written is still in its buffer, and is tried again when it is closed.
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda prefix: io.BufferedRandom(Full()))
     with Spool() as spool, pytest.raises(FileUnreadable, match="No space left on device"):
         spool.add(segment(0, "text"))

@@ -308,7 +308,7 @@ def _end(
     for event in ended:
         if isinstance(event, Failed):
             raise by_name(event.error, event.message, event.hint)
-    if not all(answer.coverage.complete for answer in answers):
+    if not all(answer.whole for answer in answers):
         raise typer.Exit(INTERRUPTED)
 
 

@@ -82,7 +82,7 @@ def _ask(arguments: tuple[str, ...], options: dict[str, Any], *, quiet: bool, lo
     click.echo(printable(answer.text))
     if log or (log is None and logs_on()):
         _log(question, answer.text, result(events))
-    return answer.coverage.complete
+    return answer.whole
 
 
 @contextmanager

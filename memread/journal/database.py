@@ -123,16 +123,16 @@ class Database:
 
         The file is complete when it appears, and private; processes that write meanwhile are not disturbed.
         """
-        part = target.with_name(f"{target.name}.{os.getpid()}.part")
         with translated(target):
-            if target.exists():
+            if target.exists():  # such as "." and "/", which have no name
                 raise JournalError(f"{target} exists already", "Name a new file.")
+            part = target.with_name(f"{target.name}.{os.getpid()}.part")
             try:
                 os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
                 with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as copied:
                     self._connection.backup(copied)
                     copied.execute("PRAGMA journal_mode = DELETE")  # one file, without -wal and -shm
-                os.link(part, target)  # as a rename, but never over another file
+                _put(part, target)
             finally:
                 part.unlink(missing_ok=True)
 
@@ -218,6 +218,21 @@ def _for_sqlite(path: Path, text: str) -> JournalError:
     if "malformed" in text or "no such table" in text or "no such column" in text:
         return JournalError(f"{path} is damaged ({text})", MOVE_AWAY)
     return JournalError(f"{path}: the journal failed ({text})")
+
+
+def _put(part: Path, target: Path) -> None:
+    """Rename, but never over another file. Raises OSError."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except OSError:  # FAT has no links: the name is taken by an empty file, which is then replaced
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            part.replace(target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
 
 
 def _make_private(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import platform
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +32,7 @@ _ROW = "n, id, status, created, updated, steps, tokens, taken_from"
 
 
 _ALL = 1 << 62
-"""A limit that is none."""
+"""A limit that is none. SQLite's numbers do not go much further."""
 
 
 _LOOKED_AT: Final = 50
@@ -90,21 +89,26 @@ class Journal:
         """
         return recording.begin(self._database, identity, started)
 
-    def unfinished(self, identity: Identity) -> Recording | None:
-        """The newest run of this identity that is not done and that no live process holds, to go on with.
+    def unfinished(self, identity: Identity, first: str = "") -> Recording | None:
+        """The run of this identity that is not done and that no live process holds, to go on with: the one
+        that got farthest, the newest of several.
 
-        Runs whose steps another one took over (`Recording.fork`) are left alone: that one is the newer.
+        first: only a run whose first segment has this digest. Runs whose steps another one took over
+        (`Recording.fork`) are left alone: that one is the newer.
         Raises JournalError, also if a record of the run is damaged.
         """
         found = self._database.rows(
             "SELECT n, id FROM runs WHERE key = ? AND status <> 'done'"
-            " AND id NOT IN (SELECT taken_from FROM runs) ORDER BY n DESC",
+            " AND id NOT IN (SELECT taken_from FROM runs) ORDER BY steps DESC, n DESC",
             (identity.key,),
         )
         for n, run_id in found:
             resumed = recording.resume(self._database, n, run_id, identity)
-            if resumed is not None:
+            if resumed is None:
+                continue
+            if not first or any(step.digest == first for step in resumed.steps()[:1]):
                 return resumed
+            resumed.close()
         return None
 
     def otherwise(self, identity: Identity) -> Otherwise | None:
@@ -116,16 +120,17 @@ class Journal:
             (_LOOKED_AT,),
         )
         for run_id, steps, body in found:
-            with contextlib.suppress(ValueError, TypeError, AttributeError, msgspec.ValidationError):
-                other = msgspec.convert(decode(body), Identity)
-                if (other.inputs, other.question) == (identity.inputs, identity.question):
-                    return Otherwise(run_id, steps, identity.differences(other))
+            other = _identity(body)
+            if other and (other.inputs, other.question) == (identity.inputs, identity.question):
+                return Otherwise(run_id, steps, identity.differences(other))
         return None
 
     def runs(self, limit: int = 50) -> list[RunRow]:
         """The newest runs, newest first. Not verified: a damaged run is listed. Raises JournalError."""
         with self._database.transaction(write=False):
-            found = self._database.rows(f"SELECT {_ROW} FROM runs ORDER BY n DESC LIMIT ?", (limit,))
+            found = self._database.rows(
+                f"SELECT {_ROW} FROM runs ORDER BY n DESC LIMIT ?", (min(limit, _ALL),)
+            )
             return [self._row(*row) for row in found]
 
     def show(self, id_prefix: str) -> RunRecord:
@@ -148,11 +153,19 @@ class Journal:
         return len(self.show(id_prefix).records)
 
     def remove(self, id_prefix: str) -> str:
-        """Delete a run; its texts are overwritten in the file. Returns its full id.
+        """Delete a run, and with what lanes were merged in the runs of the lanes; the texts are overwritten
+        in the file. Returns its full id.
 
         Raises JournalError: no such run, several, or a live process is recording it.
         """
         n, run_id = self._find(id_prefix)
+        lanes = self._lanes_of(n)
+        self._remove(n, run_id)
+        for lane, lane_id in lanes:
+            self._remove(lane, lane_id)
+        return run_id
+
+    def _remove(self, n: int, run_id: str) -> None:
         lease = Lease.take(self.path, run_id)
         if lease is None:
             raise JournalError(f"run {run_id} is being recorded", "Stop that reading first.")
@@ -163,14 +176,41 @@ class Journal:
         finally:
             lease.release()
         discard(self.path, run_id)
-        return run_id
+
+    def _lanes_of(self, n: int) -> list[tuple[int, str]]:
+        """(number, id) of the runs of the lanes that run number `n`, and no other, was merged from."""
+        own = self._database.rows("SELECT id, identity FROM runs WHERE n = ?", (n,))
+        asked = [_identity(body) for _, body in own]
+        if not asked or asked[0] is None or not asked[0].settings.get("lanes"):
+            return []
+        # A reading is known by the first run that merged it: merged again, it has another, taken from that.
+        readings: dict[str, str] = {}  # by the runs that merge it
+        last: dict[str, str] = {}  # begun with a key
+        lanes: dict[str, list[tuple[int, str]]] = {}
+        for number, run_id, key, body, taken_from in self._database.rows(
+            "SELECT n, id, key, identity, taken_from FROM runs ORDER BY n"
+        ):
+            identity = _identity(body)
+            if identity is None:
+                continue
+            if not identity.settings.get("lane"):
+                readings[run_id] = readings.get(taken_from, run_id)
+                if key not in last:  # those whose first run was removed go with the next
+                    lanes[readings[run_id]] = lanes.pop(key, [])
+                last[key] = readings[run_id]
+                continue
+            merging = msgspec.structs.replace(identity, settings={**identity.settings, "lane": 0}).key
+            lanes.setdefault(last.get(merging, merging), []).append((number, run_id))
+        reading = readings.get(own[0][0], "")
+        return lanes.get(reading, []) if list(readings.values()).count(reading) == 1 else []
 
     def prune(self, keep: int, *, unfinished: bool = False) -> list[str]:
         """Remove all but the newest `keep` finished runs; returns their ids. Raises JournalError.
 
-        unfinished: those too that could be gone on with. A run that is being recorded stays.
+        A reading with lanes counts as one; see `remove`. unfinished: those too that could be gone on with. A
+        run that is being recorded stays.
         """
-        rows = [row for row in self.runs(_ALL) if row.status == "done" or unfinished]
+        rows = [row for row in self.runs(_ALL) if not row.lane and (row.status == "done" or unfinished)]
         return [self.remove(row.run_id) for row in rows[keep:] if row.status != "running"]
 
     def backup(self, target: Path) -> int:
@@ -262,6 +302,14 @@ class Journal:
             f"SELECT {COLUMNS} FROM records WHERE run = ? AND {condition} ORDER BY seq DESC LIMIT 1", (n,)
         )
         return _event(Record(*found[0])) if found else None
+
+
+def _identity(body: object) -> Identity | None:
+    """What a column holds, None if it is none: a list goes on."""
+    try:
+        return msgspec.convert(decode(body), Identity) if isinstance(body, bytes) else None
+    except (ValueError, TypeError, AttributeError, msgspec.ValidationError):
+        return None
 
 
 def _event(record: Record) -> object:

@@ -66,6 +66,8 @@ def _answer(told: Story) -> str:
     partial = ""
     if not reading.answer.coverage.complete:
         partial = '<p class="partial">Partial: it rests on what was read before the reading was stopped.</p>'
+    elif reading.answer.cut:
+        partial = '<p class="partial">Partial: it was interrupted before it was complete.</p>'
     text = words.shown(reading.answer.text).strip()
     return partial + (f'<div class="text" dir="auto">{_text(text)}</div>' if text else "<p>(empty)</p>")
 

@@ -112,9 +112,10 @@ def result(events: Iterable[Event], *, seconds: float | None = None) -> dict[str
     for event in events:
         match event:
             case RunStarted():
-                started = event
+                started, failed = event, None  # the run was gone on with: that error did not end it
             case MemoryUpdated():
                 updates.append(event)
+                answered = None  # as RunRecord.answer: it rested on less
             case Skipped():
                 skipped.append(event)
             case ReplyRejected():
@@ -141,7 +142,8 @@ def result(events: Iterable[Event], *, seconds: float | None = None) -> dict[str
         "summary": started.summary if started else False,
         "answer": answer.text if answer else None,
         "boxed": answer.boxed if answer else False,
-        "partial": not answer.coverage.complete if answer else True,
+        "partial": not answer.whole if answer else True,
+        "cut": answer.cut if answer else False,
         "raw": answer.raw if answer else None,
         "memory": memory,
         "documents": [msgspec.to_builtins(document) for document in documents],

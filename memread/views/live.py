@@ -82,7 +82,8 @@ class LiveView(Closing):
         said = [*summary.notices(first), *summary.lines(first)]
         lanes = self._lanes > 1
         for number, reading in enumerate(others, start=1):
-            lines = [*(summary.notices(reading) if lanes else ()), *summary.guarded(reading)]
+            lines = [*summary.cut(reading), *summary.guarded(reading)]
+            lines = [*summary.notices(reading), *lines] if lanes else lines
             said += [numbered(line, number, lanes=lanes) for line in lines]
         for line in said:
             self.console.print(Text(line, "dim"), markup=False, highlight=False, soft_wrap=True)

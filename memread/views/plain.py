@@ -192,7 +192,9 @@ class QuietView(_AtTheEnd):
         self._number, self._lanes = number, lanes
 
     def tell(self) -> None:
-        for line in summary.guarded(self._reading) if self._number else summary.warnings(self._reading):
+        reading = self._reading
+        own = [*summary.cut(reading), *summary.guarded(reading)]
+        for line in own if self._number else summary.warnings(reading):
             write_line(self._stream, numbered(line, self._number, lanes=self._lanes))
 
 
@@ -219,7 +221,8 @@ class RecordView(_AtTheEnd):
         engine = reading.started.engine
         self._fact("Model", f"{words.line(engine.model)}, profile {words.line(reading.started.profile)}")
         unread = [*summary.skipped(reading), *summary.guarded(reading), *summary.notices(reading)]
-        self._fact("Read", "\n".join([summary.read(reading, timed=False).removeprefix("Read "), *unread]))
+        read = summary.read(reading, timed=False).removeprefix("Read ")
+        self._fact("Read", "\n".join([read, *summary.cut(reading), *unread]))
         if reading.failure is not None:
             self._fact("Error", "\n".join(summary.failure(reading)).removeprefix("error: "))
         if reading.answer is not None:

@@ -163,7 +163,12 @@ class Reading:
                 if self.phase in ("writing", "answering"):
                     self._listen("reading" if self.phase == "writing" else "thinking")
             case RunStarted():
-                vars(self).update(vars(Reading(event, begun=now, now=now, phase="waiting")))
+                begun = Reading(event, begun=now, now=now, phase="waiting")
+                if event.resumed and self.started is not None and event.run == self.started.run:
+                    # The run was gone on with: what was met before is in its record once, and still counts.
+                    begun.skipped, begun.kept = self.skipped, self.kept
+                    begun.rejected, begun.rejections = self.rejected, self.rejections
+                vars(self).update(vars(begun))
                 # What the profile calls an empty memory is wording for the model, not something noted.
                 self.memory = self.before = event.memory if event.resumed else ""
                 self._samples[0] = (now, 0, 0.0)

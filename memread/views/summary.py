@@ -16,7 +16,7 @@ def lines(reading: Reading) -> list[str]:
     """A few lines, safe to print, most important first; none when nothing was begun."""
     if reading.started is None:
         return []
-    said = [read(reading), *skipped(reading), *guarded(reading), *defused(reading)]
+    said = [read(reading), *cut(reading), *skipped(reading), *guarded(reading), *defused(reading)]
     if reading.started.recorded and reading.started.run:
         run = words.line(reading.started.run, 80)
         said.append(f"Run {run} – see it again: memread runs show {run}")
@@ -30,7 +30,16 @@ def warnings(reading: Reading) -> list[str]:
         coverage = reading.answer.coverage
         reached = _parts(coverage, reading) or _reached(coverage.last, coverage.fraction, False, reading)
         said.append("The answer is partial: read " + (reached or "only a part") + ".")
-    return [*said, *skipped(reading), *guarded(reading), *defused(reading), *notices(reading)]
+    return [*said, *cut(reading), *skipped(reading), *guarded(reading), *defused(reading), *notices(reading)]
+
+
+def cut(reading: Reading) -> list[str]:
+    """That the answer was stopped half-way, and what to do about it; nothing when it was not."""
+    if reading.answer is None or not reading.answer.cut:
+        return []
+    again = ": the same command answers again, without reading again"
+    recorded = reading.started is not None and reading.started.recorded
+    return [f"The answer was interrupted{again if recorded else ''}."]
 
 
 def failure(reading: Reading) -> list[str]:
@@ -128,11 +137,13 @@ def _places(parts: Iterable[Skipped], reading: Reading) -> str:
 
 def guarded(reading: Reading) -> list[str]:
     """Such as "Memory kept twice because every reply was rejected (it repeats itself)."."""
-    if not reading.kept:
+    coverage = reading.answer.coverage if reading.answer is not None else None
+    # The answer's own account has those of earlier sittings; of lanes, each tells its own.
+    kept = reading.kept if coverage is None or coverage.parts else coverage.kept
+    if not kept:
         return []
     why = ", ".join(words.line(reason) for reason in sorted(reading.rejections))
-    said = f"Memory kept {words.times(reading.kept)} because the replies were rejected"
-    coverage = reading.answer.coverage if reading.answer is not None else None
+    said = f"Memory kept {words.times(kept)} because the replies were rejected"
     nothing = coverage is not None and coverage.kept == coverage.segments
     return [
         said + (f" ({why})." if why else "."),

@@ -116,6 +116,26 @@ def test_ctrl_c_twice_ends_at_once(memread: Memread, slow_gguf: Path) -> None:
     assert isinstance(first, events.RunStarted) and first.resumed >= 2
 
 
+def test_ctrl_c_while_it_answers(memread: Memread, slow_gguf: Path) -> None:
+    """The answer would take minutes; what was read is not read again for it."""
+    memread.write("a.txt", log(3))
+    slow = {"MEMREAD_MODEL": str(slow_gguf), "MEMREAD_BUDGET_ANSWER": "4000", "MEMREAD_BUDGET_MEMORY": "64"}
+    running = memread.start("ask", "a.txt", QUESTION, env=slow)
+    running.wait_for(lambda event: isinstance(event, events.AnswerStarted))
+    running.wait_for(lambda event: isinstance(running.events[-1], events.Piece))
+    running.signal(signal.SIGINT)
+    assert running.end(60) == 130
+    last = running.events[-1]
+    assert isinstance(last, events.Answered) and last.answer.cut and last.answer.coverage.complete
+    assert "to the end" in running.stderr
+    assert "The answer was interrupted: the same command answers again" in running.stderr
+    again = memread.start("ask", "a.txt", QUESTION, env=slow)
+    again.wait_for(lambda event: isinstance(event, events.AnswerStarted))
+    again.signal(signal.SIGKILL)
+    again.end(60)
+    assert not memories(again.events) and started(again.events).run == started(running.events).run
+
+
 def test_ctrl_c_while_it_waits_for_the_first_bytes(memread: Memread) -> None:
     """Nothing was read: there is no answer, and nothing to wait for."""
     running = memread.start("ask", "-", QUESTION)

@@ -88,11 +88,11 @@ def test_a_live_process_holds_its_run_and_kill_9_lets_go(path: Path) -> None:
             process.kill()
             process.wait(10)
             again = journal.unfinished(identity("Who?"))
-            assert again is not None and again.run_id == other  # the newest first
+            assert again is not None and (again.run_id, again.recorded) == (run_id, 3)  # the farthest first
             with again:
                 again.finish("done")
             again = journal.unfinished(identity("Who?"))
-            assert again is not None and (again.run_id, again.recorded) == (run_id, 3)
+            assert again is not None and again.run_id == other
             again.close()
 
 
@@ -270,6 +270,29 @@ def test_a_backup_is_sound_while_another_process_records(path: Path, tmp_path: P
     with Journal.open(path) as journal, pytest.raises(JournalError, match="exists already"):
         journal.backup(tmp_path / "copy0")
     assert not [*tmp_path.glob("*.part")]
+
+
+def test_a_backup_to_a_disk_without_links(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(source: object, target: object) -> None:
+        raise PermissionError(1, "Operation not permitted")  # as vfat does
+
+    with Journal.open(path) as journal:
+        journal.begin(IDENTITY, STARTED).close()
+        monkeypatch.setattr("os.link", refused)
+        assert journal.backup(tmp_path / "copy") == 1
+        check_integrity(tmp_path / "copy")
+        before = (tmp_path / "copy").read_bytes()
+        with pytest.raises(JournalError, match="exists already"):
+            journal.backup(tmp_path / "copy")
+        assert (tmp_path / "copy").read_bytes() == before and not [*tmp_path.glob("*.part")]
+
+
+@pytest.mark.parametrize("name", [".", "/", ".."])
+def test_a_backup_to_a_folder_is_refused(path: Path, name: str) -> None:
+    with Journal.open(path) as journal, pytest.raises(JournalError, match="exists already"):
+        journal.backup(Path(name))
 
 
 def test_old_runs_are_pruned_and_those_being_recorded_stay(path: Path) -> None:

@@ -130,6 +130,21 @@ def test_the_newest_run_that_nobody_holds_is_resumed(path: Path) -> None:
             recording.close()
 
 
+def test_the_run_that_got_farthest_is_resumed(path: Path) -> None:
+    with Journal.open(path) as journal:
+        runs = [journal.begin(IDENTITY, STARTED) for _ in range(3)]
+        for recording, steps in zip(runs, (1, 3, 2), strict=True):
+            record_all(recording, *(update(index) for index in range(steps)))
+            recording.close()
+        found = journal.unfinished(IDENTITY)
+        assert found is not None and (found.run_id, found.recorded) == (runs[1].run_id, 3)
+        other = journal.unfinished(IDENTITY, first=segment(0).digest)
+        assert other is not None and (other.run_id, other.recorded) == (runs[2].run_id, 2)
+        assert journal.unfinished(IDENTITY, first=segment(1).digest) is None
+        found.close()
+        other.close()
+
+
 def test_a_fork_takes_over_the_first_steps(path: Path) -> None:
     with Journal.open(path) as journal:
         with journal.begin(IDENTITY, STARTED) as old:
@@ -197,6 +212,7 @@ def test_the_list_of_runs(path: Path) -> None:
         assert journal.show(second.run_id).answer is None
         second.close()
         assert [row.status for row in journal.runs()] == ["interrupted", "done"]
+        assert len(journal.runs(limit=10**20)) == 2, "more than SQLite can count"
         assert journal.runs(limit=1) == [msgspec.structs.replace(newest, status="interrupted")]
 
 
@@ -237,6 +253,50 @@ def test_a_removed_run_is_gone_from_the_file(path: Path) -> None:
         with pytest.raises(JournalError, match="no run"):
             journal.remove(gone.run_id)
         keep.close()
+
+
+def lane_of(number: int) -> Identity:
+    return msgspec.structs.replace(IDENTITY, settings={**IDENTITY.settings, "lanes": 2, "lane": number})
+
+
+def lanes_read(journal: Journal) -> list[str]:
+    """The runs of a reading with two lanes, the one that answers first."""
+    ids = []
+    for number in range(3):
+        begun = msgspec.structs.replace(STARTED, lanes=2, lane=number)
+        with journal.begin(lane_of(number), begun) as recording:
+            recording.record(update(0))
+            recording.finish("done")
+        ids.append(recording.run_id)
+    return ids
+
+
+def test_the_lanes_of_a_reading_are_kept_and_removed_with_it(path: Path) -> None:
+    with Journal.open(path) as journal:
+        older, newer = lanes_read(journal), lanes_read(journal)
+        assert journal.prune(2) == []
+        assert journal.prune(1) == [older[0]]
+        assert [row.run_id for row in journal.runs()] == newer[::-1]
+        journal.remove(newer[1])
+        assert [row.run_id for row in journal.runs()] == [newer[2], newer[0]], "a lane alone"
+        with journal.begin(identity("Who else?"), STARTED) as other:
+            other.finish("done")
+        journal.remove(newer[0])
+        assert [row.run_id for row in journal.runs()] == [other.run_id]
+
+
+def test_lanes_that_were_merged_again_stay_while_one_of_the_two_does(path: Path) -> None:
+    with Journal.open(path) as journal:
+        begun = msgspec.structs.replace(STARTED, lanes=2)
+        with journal.begin(lane_of(0), begun) as merging:
+            with journal.begin(lane_of(1), msgspec.structs.replace(begun, lane=1)) as lane:
+                pass
+            with merging.fork(0, begun) as again:
+                again.finish("done")
+        journal.remove(merging.run_id)
+        assert {row.run_id for row in journal.runs()} == {again.run_id, lane.run_id}
+        journal.remove(again.run_id)
+        assert journal.runs() == []
 
 
 def test_reading_speed_is_that_of_this_model_on_this_machine(path: Path) -> None:

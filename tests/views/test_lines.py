@@ -19,6 +19,7 @@ from memread.events import (
     MemoryUpdated,
     Notice,
     Piece,
+    ReplyRejected,
     RunStarted,
     Stopping,
     from_dict,
@@ -95,6 +96,57 @@ def test_an_answer_from_no_memory_at_all_is_said_to_be_one() -> None:
 
     assert "rests on nothing that was read" in said(2)
     assert "rests on nothing" not in said(1)
+
+
+def gone_on_with() -> list[Event]:
+    """The record of a run that failed after a partial answer, and was then read to the end."""
+    page = Skipped(Locator(page="4"), "damaged")
+    return [
+        *(started(), page, ReplyRejected(segment(0), 0, "it is empty", "")),
+        updated(segment(0), "m", outcome="kept", reason="it is empty"),
+        Answered(Answer("less", True, "less", "m", Coverage(1, 9, False, kept=1))),
+        Failed("OutOfMemory", "no memory", "close something", 17),
+        *(started(resumed=1), updated(segment(1), "more")),
+    ]
+
+
+def test_a_record_that_was_gone_on_with_tells_what_was_met_before() -> None:
+    out = io.StringIO()
+    with RecordView(out) as view:
+        for event in gone_on_with():
+            view.show(event)
+    assert "1 page skipped: p. 4 (damaged)." in out.getvalue()
+    assert "Memory kept once because the replies were rejected (it is empty)." in out.getvalue()
+
+
+def test_a_reading_that_was_gone_on_with_tells_of_rejections_before() -> None:
+    out = io.StringIO()
+    with QuietView(out) as view:
+        view.show(started(resumed=1))
+        view.show(updated(segment(1), "more"))
+        view.show(Answered(Answer("a", True, "a", "more", Coverage(2, 9, True, kept=1))))
+    assert out.getvalue() == "Memory kept once because the replies were rejected.\n"
+
+
+def test_result_of_a_record_that_was_gone_on_with() -> None:
+    unanswered = result(gone_on_with())
+    assert unanswered["error"] is None and unanswered["answer"] is None
+    last = Answered(Answer("more", True, "more", "more", Coverage(2, 18, True, kept=1)))
+    assert result([*gone_on_with(), last])["answer"] == "more"
+
+
+@pytest.mark.parametrize("kind", [PlainView, QuietView, RecordView])
+def test_an_answer_that_was_cut_is_said_to_be(
+    kind: type[PlainView] | type[QuietView] | type[RecordView],
+) -> None:
+    out = io.StringIO()
+    cut = Answered(Answer("Bl", False, "Bl", "m", Coverage(1, 9, True), cut=True))
+    with kind(out) as view:
+        view.show(started())
+        view.show(cut)
+    assert out.getvalue().count("The answer was interrupted: the same command answers again") == 1
+    made = result([started(), cut])
+    assert made["cut"] and made["partial"] and made["coverage"]["complete"]
 
 
 @pytest.mark.parametrize("kind", [PlainView, QuietView])
