@@ -6,7 +6,7 @@ from __future__ import annotations
 def main() -> None:
     """Run the command line and exit. Ctrl-C is no traceback, whatever is being imported at that moment."""
     try:
-        from memread.cli import interrupts
+        from memread import interrupts
 
         interrupts.install()
         from memread.cli.app import main as run

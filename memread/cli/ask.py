@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memread.cli import interrupts
+from memread import interrupts
 from memread.cli.errors import complain, note
 from memread.cli.inputs import Chapters, Lines, NoIgnore, Null, Pages, gather
 from memread.cli.options import (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memread.cli import interrupts
+from memread import interrupts
 from memread.cli.errors import note
 from memread.cli.eval_options import (
     FilesOption,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from memread import interrupts
 from memread.compose import engine_for, outline
 from memread.config import Config
 from memread.errors import UsageError
@@ -82,7 +83,11 @@ def evaluate(
 
     with ResultFile(options.out) as file:
         own = msgspec.structs.replace(config, context=max(need, config.context))
-        with engine_for(own, slots=slots, verbose=options.verbose, say=told) as ready:
+        with (
+            engine_for(own, slots=slots, verbose=options.verbose, say=told) as ready,
+            interrupts.held(ready.engine.interrupt),
+        ):
+            interrupts.check()
             for notice in ready.notices:
                 say(notice)
             planned = plan(ready.engine.tokenizer, config.limits)
@@ -90,6 +95,7 @@ def evaluate(
                 say(notice)
             abreast = min(slots, len(planned.lengths)) if planned.one_text else 1
             shown = _foretell(ready.engine, compared, planned, window, max(abreast, 1), say)
+            interrupts.check()
             runner = Runner(
                 ready.engine,
                 file,

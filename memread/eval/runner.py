@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from memread import planning
+from memread import interrupts, planning
 from memread.driver import drive
 from memread.errors import ContextTooSmall, EngineFailed, InputError, OutOfMemory, QuestionTooLong
 from memread.eval.arms import Arm, key, settings, versions
@@ -68,7 +68,8 @@ class Runner:
 
     def run(self, items: Iterable[Item], arms: Iterable[Arm]) -> None:
         """Do what the file does not have yet. Raises EngineFailed, OutOfMemory when the engine fails at one
-        item after the other, FileUnreadable when results cannot be written."""
+        item after the other, FileUnreadable when results cannot be written, KeyboardInterrupt between two
+        steps of the engine."""
         jobs = self._jobs(items, list(arms))
         while True:
             try:
@@ -85,6 +86,7 @@ class Runner:
         first = self._number
         abreast = self._abreast and width > 1
         for number, event in drive(self._engine, flows, width=width, abreast=abreast):
+            interrupts.check()
             job = self._live[first + number]
             job.see(event)
             if isinstance(event, MemoryUpdated):

@@ -167,7 +167,7 @@ def test_ctrl_c_that_python_lost(memread: Memread) -> None:
     memread.write("a.txt", log(LONG))
     lost = """
 import os, signal, sys, weakref
-from memread.cli import interrupts
+from memread import interrupts
 class Gone: pass
 def callback(reference):
     os.kill(os.getpid(), signal.SIGINT)
