@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import filelock
 import msgspec
@@ -71,7 +71,7 @@ class Result(msgspec.Struct, frozen=True):
     prediction: str
     raw: str
     """The reply as it came, before the answer was taken out of its box."""
-    score: float | None
+    score: Annotated[float, msgspec.Meta(ge=0, le=1)] | None
     """0..1; None unless it was answered."""
     diagnosis: Diagnosis | None
     memories: tuple[tuple[int, str], ...]

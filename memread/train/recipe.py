@@ -19,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 
 from memread.errors import ConfigError
+from memread.settings import expanded
 from memread.train.bounds import Count, Positive, Share, Weight, Whole
 from memread.train.data.compose import Settings as Texts
 from memread.train.rewards import Rule
@@ -139,7 +140,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def recipe_file(given: str) -> Path:
     """The file of settings: a path, or the name of a recipe that ships. Raises ConfigError."""
     own = Path(__file__).parent / "recipes"
-    for path in (Path(given).expanduser(), own / f"{given}.toml"):
+    for path in (expanded(given), own / f"{given}.toml"):
         if path.is_file():
             return path
     names = ", ".join(sorted(path.stem for path in own.glob("*.toml")))

@@ -425,6 +425,10 @@ def test_what_cannot_be_done_is_said_at_once(command: Command) -> None:
     (command.folder / "bad.jsonl").write_bytes(encoded({"key": 1}))
     code, _, err = command("show", "bad.jsonl")
     assert code == 9 and "bad.jsonl:1" in err
+    for score in (7.0, float("nan")):  # JSON has no NaN, but Python reads one
+        (command.folder / "bad.jsonl").write_bytes(encoded(result(1, 0.5)) + encoded(result(2, score)))
+        code, out, err = command("show", "bad.jsonl")
+        assert code == 9 and "bad.jsonl:2" in err and not out
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no signals")
