@@ -3,7 +3,8 @@
 TEXTS: a folder of real texts and questions (memread/train/data/corpus.py). Questions of a split that was not
 trained on, each with a memory as a reading makes it, answered greedily through llama.cpp: the share that is
 right by the rule that training rewards, with 95 % intervals, and what each adapter has over the first (paired
-bootstrap). --unsaid-from: with each of these thresholds for refusals (Profile.unsaid_from) instead of none.
+bootstrap). --unsaid-from, --likely-from: with each of these thresholds for refusals (of the same names in a
+Profile; the second beside the shipped unsaid_from) instead of none.
 Which to ship is decided on "dev"; "test" is for what is then said of it.
 """
 
@@ -34,19 +35,23 @@ def main() -> None:
     parser.add_argument("--recipe", default="tiny-answers", help="whose [texts] are made")
     parser.add_argument("--split", choices=("dev", "test"), default="dev")
     parser.add_argument("--questions", type=int, default=300)
-    parser.add_argument("--unsaid-from", type=float, nargs="+", default=[0.0])
+    parser.add_argument("--unsaid-from", type=float, nargs="+", default=[])
+    parser.add_argument("--likely-from", type=float, nargs="+", default=[])
     parser.add_argument("--threads", type=int, default=0)
     given = parser.parse_args()
     profile = load(TINY / "profile.toml")
     episodes = asked(given.texts, read_run(recipe_file(given.recipe)), profile, given.split, given.questions)
     names: list[str] = []
     scores: list[list[float]] = []
-    settings = Settings(context=768, slots=16, threads=given.threads, brief=True)
+    settings = Settings(context=768, slots=16, threads=given.threads, brief=True, weighs=True)
+    ways = [(share, 0.0) for share in given.unsaid_from]
+    ways += [(profile.unsaid_from, share) for share in given.likely_from]
     for path in given.adapters:
         with reader(path, settings) as engine:
-            for share in given.unsaid_from:
-                own = msgspec.structs.replace(profile, unsaid_from=share)
-                names.append(f"{path.stem}, {share:g}" if share else path.stem)
+            for unsaid, likely in ways or [(0.0, 0.0)]:
+                own = msgspec.structs.replace(profile, unsaid_from=unsaid, likely_from=likely)
+                said = f", likely from {likely:g}" if likely else f", unsaid from {unsaid:g}" * bool(unsaid)
+                names.append(f"{path.stem}{said}")
                 scores.append(answered(engine, episodes, own, settings.slots))
     print(compared(names, episodes, scores))
 

@@ -212,6 +212,7 @@ def engine_settings(
         threads=pick("threads", measured.threads),
         brief=bool(profile.wording.unchanged),
         copy_ahead=config.copy_ahead,
+        weighs=bool(profile.likely_from),
     )
 
 

@@ -178,12 +178,18 @@ def _answer(
     question: str, profile: Profile, frame: ChatFrame, now: Progress
 ) -> Generator[Request | Event, Reply | None, Answer]:
     """The conversation of problem and memory alone."""
-    refusal = ("\\boxed{", f"{profile.wording.unsaid}}}") if profile.unsaid_from else None
+    refuses = profile.unsaid_from or profile.likely_from
+    refusal = ("\\boxed{", f"{profile.wording.unsaid}}}") if refuses else None
     text = raw = ""
     in_box = cut = False
+    likely = None
     if now.segments:
         yield AnswerStarted(now.memory)
         prompt = prompts.answer(profile, frame, question=question, memory=now.memory)
+        lines = now.memory.split("\n") if profile.likely_from else []
+        beside = tuple(
+            (line, prompts.answer(profile, frame, question=question, memory=line)) for line in lines
+        )
         for attempt, sampling in enumerate((profile.sampling, profile.retry)):
             sampling = seeded(sampling, question, "answer", now.segments, attempt)
             limit = profile.budget.answer
@@ -196,16 +202,18 @@ def _answer(
                 quotes=(now.memory, question),
                 refusal=refusal,
                 refused_from=profile.unsaid_from,
+                beside=beside,
+                likely_from=profile.likely_from,
             )
             assert reply is not None
             now.counts += reply.counts
-            raw = reply.text
+            raw, likely = reply.text, reply.likely
             text, in_box = unbox(clean(raw))
             cut = reply.finish == "cancelled"
             # A truncated answer is still an answer; one that is empty or loops is worth a second try.
             if cut or (text and reply.finish != "loop"):
                 break
-    return Answer(text, in_box, raw, now.memory, coverage(now), now.counts, cut=cut)
+    return Answer(text, in_box, raw, now.memory, coverage(now), now.counts, cut=cut, likely=likely)
 
 
 def unbox(text: str) -> tuple[str, bool]:

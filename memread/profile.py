@@ -20,7 +20,7 @@ from memread.types import Budget, Sampling
 
 PART = "Notes on part {part} of the text:"
 PART_FIELDS = frozenset({"part"})
-_LATER: Mapping[str, object] = {"verbatim": False, "nearest": 0, "unsaid_from": 0.0}
+_LATER: Mapping[str, object] = {"verbatim": False, "nearest": 0, "unsaid_from": 0.0, "likely_from": 0.0}
 _LATER_WORDING: Mapping[str, object] = {"part": PART, "unchanged": "", "unsaid": ""}
 """Keys that came later, and their defaults: readings recorded before can be gone on with."""
 _NO_WEIGHTS: Mapping[str, object] = {
@@ -116,6 +116,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unsaid_from: float = 0.0
     """From which probability on the answer is `wording.unsaid`, and below which it is not, whatever is the
     likeliest beginning of one (Request.refusal). 0: as the model says."""
+    likely_from: float = 0.0
+    """Below which probability an answer that stands in a line of the memory is replaced by `wording.unsaid`,
+    beside `unsaid_from`; above 0 each line is also asked by itself, and the answer is what all together make
+    likeliest (Request.likely_from). For models that are misled by what stands beside what answers."""
     fit: bool = False
     """The segment may be made smaller when the model's context is too small for it."""
     weights: Weights = Weights()
@@ -193,6 +197,8 @@ def _check(profile: Profile, wrong: Callable[..., ConfigError]) -> None:
         raise wrong("must be ≥ 0, and 0 without wording.unchanged", "nearest")
     if not 0 <= profile.unsaid_from <= 1 or (profile.unsaid_from and not profile.wording.unsaid):
         raise wrong("must be 0 to 1, and 0 without wording.unsaid", "unsaid_from")
+    if not 0 <= profile.likely_from <= 1 or (profile.likely_from and not profile.wording.unsaid):
+        raise wrong("must be 0 to 1, and 0 without wording.unsaid", "likely_from")
     for field, least in (("segment", 16), ("memory", 8), ("answer", 8), ("query", 8)):
         if getattr(profile.budget, field) < least:
             raise wrong(f"must be at least {least}", "budget", field)

@@ -255,6 +255,14 @@ class Request(msgspec.Struct, frozen=True):
     tokens themselves take no notice."""
     refused_from: float = 0.0
     """A probability."""
+    beside: tuple[tuple[str, tuple[Part, ...]], ...] = ()
+    """Parts of what `prompt` has, such as lines of the memory, and prompts that have this part alone."""
+    likely_from: float = 0.0
+    """A probability; 0: the reply is to `prompt` alone. It is too where it stands in none of the parts, being
+    put together from several. Else it is that one of the replies to `prompt` and to those `beside` it,
+    refusals left out, which is likeliest on the mean of all; and it is the refusal also where the mean of its
+    probability with `prompt` and with whichever of the others makes it likeliest is less than this. Engines
+    that do not draw the tokens themselves take no notice."""
 
 
 Finish = Literal["stop", "length", "loop", "cancelled"]
@@ -296,6 +304,8 @@ class Reply(msgspec.Struct, frozen=True):
     text: str
     finish: Finish
     counts: Counts = Counts()
+    likely: float | None = None
+    """How probable the reply was, or what a refusal stands for, if it was weighed (Request.likely_from)."""
 
 
 class Coverage(msgspec.Struct, frozen=True):
@@ -328,6 +338,9 @@ class Answer(msgspec.Struct, frozen=True):
     """None: nobody looked for it."""
     cut: bool = False
     """Somebody stopped the model while it answered. `coverage` is that of the text all the same."""
+    likely: float | None = None
+    """How probable the model's answer was, also if it is not given for that (Profile.likely_from). None: it
+    was not weighed."""
 
     @property
     def whole(self) -> bool:

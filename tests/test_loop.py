@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from memread import events, profile
+from memread import events, profile, prompts
 from memread.engine.scripted import Words
 from memread.loop import Flow, Progress, flow, unbox
 from memread.types import (
@@ -220,6 +220,21 @@ def test_whether_an_answer_refuses_is_decided_by_its_probability() -> None:
     assert (answer.refusal, answer.refused_from) == (("\\boxed{", "not there}"), 0.25)
     assert not any(request.refusal for request in updates)
     assert not any(request.refusal for request in run(reading(), lambda _: "leg")[1])
+
+
+def test_each_line_of_the_memory_is_asked_by_itself_too() -> None:
+    wording = msgspec.structs.replace(PROFILE.wording, unsaid="not there")
+    weighing = msgspec.structs.replace(PROFILE, wording=wording, likely_from=0.25)
+    segments = [segment(i, text) for i, text in enumerate(TEXTS)]
+    for memory, lines in (("leg", 1), ("a leg\nof oak\nnew", 3)):
+        _, requests, _ = run(flow("who?", segments, weighing, FRAME, WORDS), lambda _, memory=memory: memory)
+        *updates, answer = requests
+        assert answer.refusal == ("\\boxed{", "not there}") and answer.likely_from == 0.25
+        assert not any(request.likely_from or request.beside for request in updates)
+        assert len(answer.beside) == lines
+        for line, (part, asked) in zip(memory.split("\n"), answer.beside, strict=True):
+            assert part == line
+            assert asked == prompts.answer(weighing, FRAME, question="who?", memory=line)
 
 
 def test_seeds_depend_on_what_is_read_and_not_on_when() -> None:

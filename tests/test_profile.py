@@ -215,9 +215,11 @@ def test_sentences_come_only_to_a_memory_that_is_added_to(line: str) -> None:
         profile.loads(f'name = "x"\n{line}', "my.toml")
 
 
-@pytest.mark.parametrize("line", ["unsaid_from = -0.1", "unsaid_from = 1.1", "unsaid_from = 0.5"])
-def test_a_refusal_needs_its_words_and_a_probability(line: str) -> None:
-    with pytest.raises(ConfigError, match="unsaid_from: must be"):
+@pytest.mark.parametrize("key", ["unsaid_from", "likely_from"])
+@pytest.mark.parametrize("share", [-0.1, 1.1, 0.5])
+def test_a_refusal_needs_its_words_and_a_probability(key: str, share: float) -> None:
+    line = f"{key} = {share}"
+    with pytest.raises(ConfigError, match=f"{key}: must be"):
         profile.loads(f'name = "x"\n{line}', "my.toml")
 
 

@@ -94,7 +94,7 @@ def roll(
         sampling = Sampling(temperature, top_p, 0, (seed * 1_000_003 + number % rollouts) % (1 << 32))
         # What is drawn must be what the weights say: their probabilities are learned from.
         own = msgspec.structs.replace(
-            profile, sampling=sampling, retry=sampling, verbatim=False, unsaid_from=0
+            profile, sampling=sampling, retry=sampling, verbatim=False, unsaid_from=0, likely_from=0
         )
         texts, tokenizer = segments(episode, engine.tokenizer), engine.tokenizer
         begun = None

@@ -144,6 +144,7 @@ def result(events: Iterable[Event], *, seconds: float | None = None) -> dict[str
         "boxed": answer.boxed if answer else False,
         "partial": not answer.whole if answer else True,
         "cut": answer.cut if answer else False,
+        "likely": answer.likely if answer else None,
         "raw": answer.raw if answer else None,
         "memory": memory,
         "documents": [msgspec.to_builtins(document) for document in documents],

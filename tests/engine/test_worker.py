@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from memread import bpe, gguf
@@ -73,6 +74,21 @@ def run(
 
 def texts(replies: Sequence[Reply]) -> list[tuple[str, str]]:
     return [(reply.text, reply.finish) for reply in replies]
+
+
+def test_a_reply_that_is_weighed_is_the_same(model: WorkerModel, tiny_gguf: Path) -> None:
+    beside = tuple((text, request(text).prompt) for text in ("The ship is Anna.", "The captain is Bo."))
+    asked = msgspec.structs.replace(
+        request(most=12, seed=None), refusal=("\\boxed{", "none}"), beside=beside, likely_from=1e-300
+    )
+    settings = msgspec.structs.replace(SETTINGS, weighs=True)
+    apart = WorkerEngine(model, settings, name="tiny", digest="sha256:tiny")
+    ((there,), _) = run(apart, [asked])
+    with Model(tiny_gguf) as here:
+        own = LlamaEngine(here, settings, name="tiny", digest="sha256:tiny")
+        ((expected,), _) = run(own, [asked])
+        own.close()
+    assert there.text == expected.text and there.likely == expected.likely
 
 
 def kill(engine: WorkerEngine) -> None:

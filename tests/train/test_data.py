@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from memread.errors import ConfigError
-from memread.train.data import frames, questions, quotes, real, relations, words
+from memread.train.data import frames, questions, quotes, real, relations, told, words
 from memread.train.data.compose import Maker, Settings
 from memread.train.data.corpus import Corpus
 from memread.train.data.puzzles import MAKERS, Wordings
@@ -243,3 +243,30 @@ def test_how_often_each_maker_is_used_may_be_said() -> None:
     assert {episode.kind for number in range(20) for episode in maker.family(number)} == {"chain"}
     with pytest.raises(ConfigError, match="there is no maker nedle"):
         Maker("train", 7, Words(), Settings(often={"nedle": 1.0}))
+
+
+def test_sets_that_were_written() -> None:
+    texts = {split: {line for each in told.sets(split) for line in each.lines} for split in SPLITS}
+    for one, other in itertools.combinations(SPLITS, 2):
+        assert texts[one] and texts[other] and not texts[one] & texts[other]
+    asked: list[str] = []
+    for split in SPLITS:
+        for each in told.sets(split):
+            asked += [*each.unsaid, *(a.question for a in each.asked)]
+            assert len(set(each.lines)) == len(each.lines) and each.unsaid
+            for question, answers, needs in each.asked:
+                said = [each.lines[number] for number in needs]
+                assert answers and any(answer in line for answer in answers for line in said), question
+                assert answers[0] not in question
+    assert len(set(asked)) == len(asked) and all(question.endswith("?") for question in asked)
+
+    only = dict.fromkeys([*MAKERS, *real.MAKERS], 0.0) | {"told": 1.0}
+    found = [
+        e for number in range(20) for e in maker("dev", often=only, cut=0.0, puzzles=(1, 1)).family(number)
+    ]
+    assert {episode.kind for episode in found} == {"told", "not-in-text"}
+    for episode in found:
+        text = "".join(episode.segments)
+        (mine,) = (each for each in told.sets("dev") if all(line in text for line in each.lines))
+        wanted = {each.question: each.answers for each in mine.asked} | dict.fromkeys(mine.unsaid, ())
+        assert wanted[episode.question] == episode.answers

@@ -131,8 +131,9 @@ def test_a_reading_that_was_gone_on_with_tells_of_rejections_before() -> None:
 def test_result_of_a_record_that_was_gone_on_with() -> None:
     unanswered = result(gone_on_with())
     assert unanswered["error"] is None and unanswered["answer"] is None
-    last = Answered(Answer("more", True, "more", "more", Coverage(2, 18, True, kept=1)))
-    assert result([*gone_on_with(), last])["answer"] == "more"
+    last = Answered(Answer("more", True, "more", "more", Coverage(2, 18, True, kept=1), likely=0.75))
+    made = result([*gone_on_with(), last])
+    assert made["answer"] == "more" and made["likely"] == 0.75 and unanswered["likely"] is None
 
 
 @pytest.mark.parametrize("kind", [PlainView, QuietView, RecordView])

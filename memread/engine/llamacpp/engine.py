@@ -19,7 +19,7 @@ import platform
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,12 +28,11 @@ from memread.engine.llamacpp.copying import Copying
 from memread.engine.llamacpp.library import cpu_threads
 from memread.engine.llamacpp.model import Model
 from memread.engine.llamacpp.sampler import ENDING, Drawing, sampler
-from memread.engine.llamacpp.slot import Prompt, Slot, common
+from memread.engine.llamacpp.slot import Asked, Prompt, Slot, common
+from memread.engine.llamacpp.weighing import ABORTED, ROOM, WIDTH, Undecided, Weighing
 from memread.errors import ContextTooSmall, EngineFailed, OutOfMemory
 from memread.protocols import Decoded, Done, Output, Prefill, Tokenizer
 from memread.types import ChatFrame, Counts, EngineInfo, Finish, Reply, Request
-
-_ABORTED = 2  # llama_decode's return value when the abort callback stopped it
 
 FLASH = {"auto": -1, "off": 0, "on": 1}
 """llama.cpp's enum llama_flash_attn_type."""
@@ -64,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True):
     copy_ahead: int = 63
     """Tokens guessed ahead in one batch, of all slots together; 0: none. Each needs memory for its logits.
     One more is computed with them: on a CPU 64 tokens take less time than 63 (docs/PERFORMANCE.md)."""
+    weighs: bool = False
+    """Requests may have others beside them (Request.beside)."""
 
 
 def resolved(model: Model, settings: Settings) -> Settings:
@@ -116,8 +117,9 @@ class LlamaEngine:
         api = self._api
         model.lib.log.clear()
         params = api.llama_context_default_params()
-        params.n_ctx = settings.context * settings.slots
-        params.n_seq_max = settings.slots
+        others = WIDTH if settings.weighs else 0
+        params.n_ctx = settings.context * settings.slots + ROOM * others
+        params.n_seq_max = settings.slots + others
         # What cannot be cut out of its memory again cannot be guessed, nor taken over in part.
         self._cuttable = not (
             api.llama_model_is_recurrent(model.handle) or api.llama_model_is_hybrid(model.handle)
@@ -127,7 +129,7 @@ class LlamaEngine:
         alone = settings.flash == "on" and settings.slots == 1 and model.gpu_layers == 0
         self._least = _TILE if alone else 0
         # A batch is one prompt's, up to a border, or of every slot one token and the guesses.
-        params.n_outputs_max = max(settings.slots, 1 + self._copy_ahead)
+        params.n_outputs_max = max(settings.slots, 1 + self._copy_ahead, 1 + others)
         self._capacity = max(settings.batch, params.n_outputs_max)
         params.n_batch = params.n_ubatch = self._capacity
         params.n_threads = params.n_threads_batch = settings.threads
@@ -148,6 +150,10 @@ class LlamaEngine:
         self._drawing = Drawing(model, self._context)
         self._batch = api.llama_batch_init(self._capacity, 0, 1)
         self._slots = [Slot(i) for i in range(settings.slots)]
+        self._weighing = None
+        if settings.weighs:
+            sizes = {"capacity": self._capacity, "outputs": params.n_outputs_max}
+            self._weighing = Weighing(model, self._context, first=settings.slots, **sizes)
         self._turns = 0
         self._queue: deque[tuple[int, Request, Prompt]] = deque()
         self._stops: dict[int, Finish] = {}
@@ -223,6 +229,30 @@ class LlamaEngine:
         ids = encode(begins + goes_on)
         return ids[: common(encode(begins), ids) + 1]
 
+    def _asked(self, request: Request, prompt: Prompt) -> Asked | None:
+        """What is asked beside the prompt: as much of it as there is room for."""
+        if request.refusal is None or not request.likely_from or self._weighing is None or not self._cuttable:
+            return None
+        refusing = self._refusal(request)
+        others: list[list[int]] = []
+        room = self._settings.context + ROOM * WIDTH - len(prompt.ids) - request.max_tokens
+        for _, parts in request.beside[:WIDTH]:
+            ids = self._model.vocabulary.encode_prompt(parts)
+            room -= len(ids) - common(prompt.ids, ids) + request.max_tokens
+            if room < 0:
+                break
+            if ids != prompt.ids:
+                others.append(ids)
+        return Asked(
+            others,
+            [part for part, _ in request.beside],
+            refusing[:-1],
+            refusing[-1],
+            "".join(request.refusal),
+            request.refused_from,
+            request.likely_from,
+        )
+
     def step(self) -> Sequence[Output]:
         outputs: list[Output] = []
         self._assign()
@@ -231,20 +261,27 @@ class LlamaEngine:
         for slot in self._slots:
             if slot.busy and slot.ticket in self._stops:
                 outputs += self._finish(slot, self._stops.pop(slot.ticket))
-        outputs += self._join()
-        shares = self._fill()
-        if not shares:
-            return outputs
-        began = time.perf_counter()
-        code = self._api.llama_decode(self._context, self._batch)
-        if code == _ABORTED:
-            return outputs + self._cancel()
-        if code != 0:
-            self._fail(code)
-        seconds = (time.perf_counter() - began) / self._batch.n_tokens
-        for share in shares:
-            outputs += self._after(share, seconds)
+        try:
+            for some in self._advance():
+                outputs += some
+        except Undecided as undecided:
+            if undecided.code != ABORTED:
+                self._fail(undecided.code)
+            outputs += self._cancel()
         return outputs
+
+    def _advance(self) -> Iterator[list[Output]]:
+        """One batch. Raises Undecided."""
+        yield from self._join()
+        if not (shares := self._fill()):
+            return
+        began = time.perf_counter()
+        if code := self._api.llama_decode(self._context, self._batch):
+            raise Undecided(code)
+        seconds = (time.perf_counter() - began) / self._batch.n_tokens
+        # Weighing computes batches of its own, and then the logits of this one are gone.
+        for share in sorted(shares, key=lambda share: share.slot.asked is not None):
+            yield self._after(share, seconds)
 
     def stop(self, ticket: int, finish: Finish) -> None:
         waiting = any(queued == ticket for queued, _, _ in self._queue)
@@ -260,6 +297,8 @@ class LlamaEngine:
             if self._context:
                 for slot in self._slots:
                     slot.end(self._api)
+                if self._weighing is not None:
+                    self._weighing.close()
                 self._api.llama_batch_free(self._batch)
                 self._api.llama_free(self._context)
                 self._context = None
@@ -273,6 +312,7 @@ class LlamaEngine:
             self._turns += 1
             slot.begin(ticket, self._turns, request, prompt, self._copying(request))
             slot.refusal = self._refusal(request)
+            slot.asked = self._asked(request, prompt)
             slot.sampler = sampler(self._api, request.sampling)
             slot.decoder = self._model.vocabulary.decoder()
 
@@ -296,16 +336,14 @@ class LlamaEngine:
                 slot.ending = giver.ending
             slot.cached += have - had
 
-    def _join(self) -> list[Output]:
-        """Begin the replies to prompts that another slot has computed to their end."""
-        outputs: list[Output] = []
+    def _join(self) -> Iterator[list[Output]]:
+        """Begin the replies to prompts that another slot has computed to their end. Raises Undecided."""
         for slot in self._slots:
             if slot.prefilling and any(other.ended(slot.prompt) for other in self._slots):
                 self._take_over(slot)
             if slot.prefilling and slot.ended(slot.prompt):
-                outputs.append(Prefill(slot.ticket, len(slot.kv), len(slot.kv)))
-                outputs += self._said(slot, [], ENDING)
-        return outputs
+                yield [Prefill(slot.ticket, len(slot.kv), len(slot.kv))]
+                yield self._said(slot, [], ENDING)
 
     def _fill(self) -> list[_Share]:
         """Fill the batch: with the oldest prompt, or else with every slot's reply. Who has what of it."""
@@ -353,7 +391,7 @@ class LlamaEngine:
             outputs.append(Prefill(slot.ticket, len(slot.kv), len(slot.prompt.ids)))
         if row < 0:
             return outputs
-        if not slot.reply and self._asked_again(slot):
+        if slot.asked is None and not slot.reply and self._asked_again(slot):
             slot.ending = self._drawing.logits(slot, row).copy()
         return outputs + self._said(slot, guess, row)
 
@@ -364,7 +402,12 @@ class LlamaEngine:
         return self._cuttable and any(slot.asks(prompt) for prompt in waiting)
 
     def _said(self, slot: Slot, guess: Sequence[int], row: int) -> list[Output]:
-        """What a slot says from a row of the batch on, which `guess` goes on from; or from ENDING."""
+        """What a slot says from a row of the batch on, which `guess` goes on from; or from ENDING.
+
+        Raises Undecided.
+        """
+        if slot.asked is not None and self._weighing is not None:
+            return self._weighed(slot, slot.asked, self._weighing)
         outputs: list[Output] = []
         for i, expected in enumerate([*guess, None]):
             token = self._draw(slot, row + i)
@@ -391,6 +434,18 @@ class LlamaEngine:
                 self._cuttable = False
         return outputs
 
+    def _weighed(self, slot: Slot, asked: Asked, weighing: Weighing) -> list[Output]:
+        """All of a reply that others beside the prompt have a say in. Raises Undecided."""
+        began = time.perf_counter()
+        found = weighing.reply(slot.index, slot.prompt.ids, asked, slot.max_tokens)
+        slot.decode_seconds += time.perf_counter() - began
+        self._cut(slot, len(slot.prompt.ids))
+        slot.reply, slot.likely, slot.beside = found.tokens, found.likely, found.beside
+        pieces = map(self._model.vocabulary.piece, found.tokens)
+        slot.text = asked.refusal if found.refused else "".join(map(slot.decoder.decode, pieces))
+        outputs: list[Output] = [Decoded(slot.ticket, slot.text)]
+        return outputs + self._finish(slot, "stop" if found.ended else "length")
+
     def _draw(self, slot: Slot, row: int) -> int:
         """The next token of a slot's reply, from the logits of a row of the batch."""
         return self._drawing.token(slot, row)
@@ -400,7 +455,7 @@ class LlamaEngine:
         if rest := slot.decoder.decode(b"", final=True):
             slot.text += rest
             outputs.append(Decoded(slot.ticket, rest))
-        outputs.append(Done(slot.ticket, Reply(slot.text, finish, slot.counts())))
+        outputs.append(Done(slot.ticket, Reply(slot.text, finish, slot.counts(), slot.likely)))
         self._stops.pop(slot.ticket, None)
         slot.end(self._api)
         return outputs

@@ -6,7 +6,7 @@ import array
 import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from memread.engine.llamacpp.copying import Copying
 from memread.engine.llamacpp.quoting import Quoting
@@ -40,6 +40,26 @@ class Prompt:
         return self.borders[count - 1] if count else 0
 
 
+class Asked(NamedTuple):
+    """What a slot is asked beside its prompt. Token ids."""
+
+    others: list[list[int]]
+    """The prompts."""
+    parts: list[str]
+    """Of what the prompt has: what stands in none of them is not weighed."""
+    opening: list[int]
+    """How every reply begins."""
+    refusing: int
+    """The token behind it by which a reply refuses: no reply goes on with this one."""
+    refusal: str
+    """A reply that refuses to answer."""
+    refused_from: float
+    """A probability: a reply is replaced by that where the prompt makes it so likely; 0: where it makes it
+    likeliest."""
+    likely_from: float
+    """A probability: so is one that is weighed and less likely."""
+
+
 class Slot:
     """Its prompt is computed batch by batch; then its reply, some tokens at a time."""
 
@@ -61,6 +81,12 @@ class Slot:
         self.refusal: list[int] = []
         """A reply up to the token by which it refuses to answer, and that token (Request.refusal)."""
         self.refused_from = 0.0
+        self.asked: Asked | None = None
+        """What is asked beside its prompt, of a reply that is weighed."""
+        self.likely: float | None = None
+        """How probable that reply was."""
+        self.beside = 0
+        """Tokens of prompts beside its own that were computed for it."""
         self.cached = self.drafted = self.accepted = 0
         self.prefill_seconds = self.decode_seconds = 0.0
         self.sampler: Any = None
@@ -121,7 +147,8 @@ class Slot:
         self.ticket, self.turn, self.prompt, self.copying = ticket, turn, prompt, copying
         self.quoting = Quoting(request.words, request.verbatim) if request.verbatim else None
         self.max_tokens = request.max_tokens
-        self.refusal, self.refused_from = [], request.refused_from
+        self.refusal, self.refused_from, self.asked = [], request.refused_from, None
+        self.likely, self.beside = None, 0
         self.cached, self.drafted, self.accepted = len(self.kv), 0, 0
         self.reply, self.text = [], ""
         self.prefill_seconds = self.decode_seconds = 0.0
@@ -129,7 +156,7 @@ class Slot:
     def counts(self) -> Counts:
         """What its request cost so far."""
         return Counts(
-            len(self.prompt.ids),
+            len(self.prompt.ids) + self.beside,
             self.cached,
             len(self.reply),
             self.prefill_seconds,

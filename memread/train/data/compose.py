@@ -18,7 +18,7 @@ from memread.loop import boxed
 from memread.protocols import Tokenizer
 from memread.segment import segments
 from memread.train.bounds import Count, Range, Share, Weight
-from memread.train.data import haystack, puzzles, real
+from memread.train.data import haystack, puzzles, real, told
 from memread.train.data.corpus import Corpus, split_sentences
 from memread.train.data.frames import Frames, frames
 from memread.train.data.puzzles import Plant, Puzzle, Query, Wordings
@@ -53,6 +53,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"{name}: {low} is more than {high}")
 
 
+_MADE = {**puzzles.MAKERS, **told.MAKERS}
+"""Makers that need no files, and how often each is used."""
+
+
 class Maker:
     """Families of one split. `folder` holds real texts (see corpus.py); None: only what is generated."""
 
@@ -60,7 +64,7 @@ class Maker:
         self, split: Split, seed: int, tokenizer: Tokenizer, settings: Settings, folder: Path | None = None
     ) -> None:
         self.split, self.seed, self.tokenizer, self.settings = split, seed, tokenizer, settings
-        makers = [*puzzles.MAKERS, *real.MAKERS]
+        makers = [*_MADE, *real.MAKERS]
         if unknown := sorted(set(settings.often).difference(makers)):
             raise ConfigError(f"often: there is no maker {unknown[0]}", f"There are: {', '.join(makers)}")
         self.corpus = Corpus(split, folder)
@@ -118,11 +122,11 @@ def _family(maker: Maker, r: random.Random, lines: Frames, name: str) -> tuple[E
 
 
 def _puzzle(w: Wordings, corpus: Corpus, often: Mapping[str, float]) -> Puzzle:
-    names = [*puzzles.MAKERS, *(real.MAKERS if corpus.paragraphs else ())]
-    weights = [often.get(name, (puzzles.MAKERS.get(name) or real.MAKERS[name])[1]) for name in names]
+    names = [*_MADE, *(real.MAKERS if corpus.paragraphs else ())]
+    weights = [often.get(name, (_MADE.get(name) or real.MAKERS[name])[1]) for name in names]
     while True:
         name = w.random.choices(names, weights)[0]
-        puzzle = puzzles.MAKERS[name][0](w) if name in puzzles.MAKERS else real.MAKERS[name][0](w, corpus)
+        puzzle = _MADE[name][0](w) if name in _MADE else real.MAKERS[name][0](w, corpus)
         if puzzle is not None:
             return puzzle
 
