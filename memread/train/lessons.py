@@ -60,6 +60,9 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many answers are learned from, at most, each from another memory: they cost no section."""
     unsaid: Share = 1.0
     """The share of the answers "not in the text" that are learned from."""
+    alone: Share = 0.0
+    """The share of these memories of which a line is answered from by itself too, as an answer is asked for
+    line by line (Profile.likely_from): as often one that says some of the answer as one that does not."""
     missed: Share = 0.0
     """The share of what is new that a memory lacks, as that of a model does. Where the profile brings
     sentences by a rule (Profile.nearest), they come nevertheless. An answer rests on what its memory holds,
@@ -156,17 +159,18 @@ class Teacher:
             given = self._with_false_entries(
                 episode.question, memory, facts, choice, r, choice.false_in_answers
             )
-            if given in seen:
-                continue
-            seen.add(given)
-            parts = prompts.answer(
-                self.profile, self.frame, question=episode.question, memory=given or initial
-            )
-            reply = supported(episode, given).reply
-            kind = "unsaid" if reply == boxed(NOT_SAID) else "answer"
-            if kind == "unsaid" and r.random() >= choice.unsaid:
-                continue
-            yield len(episode.segments), self._made(kind, parts, reply, choice)
+            for known in (given, *_alone(episode, given, choice, r)):
+                if known in seen:
+                    continue
+                seen.add(known)
+                parts = prompts.answer(
+                    self.profile, self.frame, question=episode.question, memory=known or initial
+                )
+                reply = supported(episode, known).reply
+                kind = "unsaid" if reply == boxed(NOT_SAID) else "answer"
+                if kind == "unsaid" and r.random() >= choice.unsaid:
+                    continue
+                yield len(episode.segments), self._made(kind, parts, reply, choice)
 
     def _met(self, episode: Episode) -> list[Frequencies]:
         """How often the question's words were met after each section."""
@@ -233,6 +237,16 @@ class Teacher:
         return Conversation(
             kind, tuple(self.vocabulary.encode_prompt(parts)), (*ids, self.end), tuple(weights)
         )
+
+
+def _alone(episode: Episode, memory: str, choice: Choice, r: random.Random) -> list[str]:
+    """A line of `memory` that is learned from by itself, if any."""
+    lines = memory.split("\n")
+    if len(lines) < 2 or not choice.alone or r.random() >= choice.alone:
+        return []
+    telling = [line for line in lines if supported(episode, line).answers]
+    others = [line for line in lines if line not in telling]
+    return [r.choice(telling if telling and (not others or r.random() < 0.5) else others)]
 
 
 def said_briefly(before: str, after: str, given: str, unchanged: str) -> str:

@@ -157,6 +157,28 @@ def test_an_answer_is_given_from_several_memories(teacher: Teacher) -> None:
         assert {text_of(teacher, said.reply[:-1]) for said in same} == {episode.reply}
 
 
+def test_a_line_is_answered_from_by_itself(teacher: Teacher) -> None:
+    told = msgspec.structs.replace(
+        EPISODE,
+        segments=("The code of the gate is 42. The gate of the code is green.\n\n", "Later on."),
+        memories=("The code of the gate is 42.\nThe gate of the code is green.",) * 2,
+        question="Which code has the gate?",
+    )
+    family = tuple(msgspec.structs.replace(told, id=str(number)) for number in range(40))
+
+    def learned(alone: float) -> Counter[tuple[str, int]]:
+        choice = Choice(new=0, kept=0, empty=0, false_entries=0, alone=alone)
+        said = [said for group in teacher.lessons(family, choice, "") for said in group]
+        lines = (text_of(teacher, each.prompt).partition("Memory: ")[2].count("The ") for each in said)
+        return Counter(zip((each.kind for each in said), lines, strict=True))
+
+    assert learned(0.0) == {("answer", 2): 40}
+    found = learned(1.0)
+    assert found[("answer", 2)] == 40 and found.total() == 80
+    assert min(found[("answer", 1)], found[("unsaid", 1)]) > 10
+    assert 10 < learned(0.5).total() - 40 < 30
+
+
 @pytest.mark.parametrize("unchanged", ["Same", ""])
 def test_a_false_entry_stays_or_is_dropped(tiny_gguf: Path, unchanged: str) -> None:
     teacher = teacher_of(tiny_gguf)
