@@ -56,4 +56,7 @@ def held(stop: Callable[[], None]) -> Iterator[None]:
 def _on_interrupt(number: int, frame: FrameType | None) -> None:
     global _pressed
     _pressed += 1
-    raise KeyboardInterrupt
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    if frame is None:  # what is raised in a __del__ is printed, and lost: `check` raises it
+        raise KeyboardInterrupt

@@ -34,6 +34,28 @@ def test_the_first_ctrl_c_asks_to_stop_and_the_second_raises(monkeypatch: pytest
     assert asked == [1] and signal.getsignal(signal.SIGINT) is before
 
 
+def test_in_a_del_it_is_left_for_the_next_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Pressing:
+        def __del__(self) -> None:
+            _press()
+
+    monkeypatch.setattr(interrupts, "_pressed", 0)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        interrupts.install()
+        made = [Pressing()]
+        made.clear()
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+        with pytest.raises(KeyboardInterrupt):
+            _press()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == ""
+
+
 def test_what_is_ignored_stays_so_and_other_threads_have_no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interrupts, "_pressed", 0)
     asked: list[int] = []
