@@ -27,7 +27,8 @@ def test_readings_killed_here_and_there_end_as_undisturbed_ones() -> None:
 
 
 def test_downloads_killed_here_and_there_end_with_the_very_file() -> None:
-    said = torture("--random", "0", "--chosen", "0", "--downloads", "3", "--minutes", "4")
+    # Of a seed of its own, the three points may be such as are never come to.
+    said = torture("--random", "0", "--chosen", "0", "--downloads", "3", "--minutes", "4", "--seed", "3")
     killed = re.search(r"^Downloads: (\d+) kills at chosen points; \d+ came too late", said, re.M)
     assert killed and int(killed[1]) >= 4
 
