@@ -184,8 +184,9 @@ def learn(
         if progress.step % recipe.checkpoint_every == 0 or ends:
             if dev is not None:
                 record["dev"] = judge(model, dev, recipe.dev_families)
-            save(checkpoint, model, optimizer, names, progress)
+            # Before the checkpoint: a run that is killed between the two makes this file again.
             _replacing(folder / "lora.safetensors", lambda path: save_lora(path, model))
+            save(checkpoint, model, optimizer, names, progress)
         metrics.append(folder / "metrics.jsonl", record)
         report(record)
         if ends:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,28 @@ def test_a_killed_run_goes_on_exactly(tiny_gguf: Path, tmp_path: Path) -> None:
     state, facts = weights.read_lora(tmp_path / "parts" / "lora.safetensors")
     assert facts == LORA and all(torch.equal(state[name], got[name]) for name in got)
     assert not list(tmp_path.glob("*/*.part"))
+
+
+def test_a_kill_between_the_files_of_the_last_step_leaves_no_old_weights(
+    tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = msgspec.structs.replace(RECIPE, steps=2, checkpoint_every=1)
+    written = supervise._replacing
+
+    def killed(path: Path, write: Callable[[Path], None]) -> None:
+        if left.pop():
+            raise KeyboardInterrupt
+        written(path, write)
+
+    left = [True, False, False, False]  # the second file of the second step is not written
+    with monkeypatch.context() as patched:
+        patched.setattr(supervise, "_replacing", killed)
+        with pytest.raises(KeyboardInterrupt):
+            supervise.learn(model_of(tiny_gguf), lessons_of(tiny_gguf, recipe), tmp_path)
+    model = model_of(tiny_gguf, seed=9)
+    assert supervise.learn(model, lessons_of(tiny_gguf, recipe), tmp_path).step == 2
+    (state, _), got = weights.read_lora(tmp_path / "lora.safetensors"), weights.lora_state(model)
+    assert all(torch.equal(state[name], got[name]) for name in got)
 
 
 def test_it_learns(tiny_gguf: Path, tmp_path: Path) -> None:
