@@ -37,7 +37,7 @@ def learn(
     reference: Reference,
     step: int = 0,
 ) -> dict[str, float]:
-    """The updates from one step's examples; what was measured, as means over tokens."""
+    """The updates from one step's examples; what was measured, as means over tokens, and row_tokens."""
     references: list[Tensor | None] = [None] * len(examples)
     if settings.kl:
         with reference:
@@ -61,7 +61,7 @@ def learn(
         norm = torch.nn.utils.clip_grad_norm_(trainable(model).values(), settings.clip_gradient)
         optimizer.step()
         for name, value in (found | {"gradient": float(norm)}).items():
-            totals[name] += value / len(parts)
+            totals[name] += value if name == "row_tokens" else value / len(parts)
     optimizer.zero_grad(set_to_none=True)
     return {**totals, "learning_rate": optimizer.param_groups[0]["lr"]}
 

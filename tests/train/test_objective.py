@@ -188,8 +188,15 @@ def test_an_update_makes_good_replies_likelier_and_bad_ones_less() -> None:
 def test_minibatches_are_updates_of_their_own() -> None:
     model, examples = tiny_llama(), _examples(9)
     settings = Reinforcement(learning_rate=5e-2, warmup=1, minibatches=3, kl=0.0)
+    nothing: list[torch.Tensor | None] = [None] * len(examples)
+    parts = [[e for e in examples if e.group % 3 == part] for part in range(3)]
+    rows = [
+        accumulate(model, part, settings, nothing[: len(part)], nothing[: len(part)])["row_tokens"]
+        for part in parts
+    ]
     measured = learn(model, torch.optim.SGD(model.parameters(), lr=1.0), examples, settings, Reference(model))
     assert measured["gradient"] > 0 and "kl" in measured
+    assert min(rows) > 0 and measured["row_tokens"] == sum(rows), "all tokens, and not a mean over updates"
 
 
 def test_without_a_kl_term_what_has_no_advantage_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
