@@ -56,6 +56,11 @@ def bench(
             "bench measures a model on this machine, and the settings name a server (engine.url)",
             "Unset it: MEMREAD_ENGINE_URL= memread bench … What a server reads a second, `memread ask` says.",
         )
+    if write and config.segment is not None:
+        raise UsageError(
+            "--write looks for the segments that read fastest, and a size is asked for",
+            "Leave out --segment, or budget.segment in the settings.",
+        )
     found = registry.find(config.model, config.model_folders)
     texts = {"these": _tokens(files, config, found)} if files else _SIZES
     tell = (lambda length, rate: None) if json else _tell

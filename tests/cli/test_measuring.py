@@ -24,8 +24,10 @@ def test_bench_tells_how_long_a_text_takes_and_stat_knows_then(memread: Memread)
     plain = memread("bench", "--seconds", "1", env=PLAIN)
     assert plain.code == 0 and "a novel (120,000 tokens): about" in plain.out
     assert "% of it" in plain.out
-    tied = memread("bench", "--seconds", "1", "--write", env={"MEMREAD_PROFILE": "rl-memoryagent-7b"})
+    tied = memread("bench", "--seconds", "1", "--write", env=PLAIN | {"MEMREAD_PROFILE": "rl-memoryagent-7b"})
     assert tied.code == 20 and "--segment" in tied.err
+    named = memread("bench", "--segment", "300", "--write", env=PLAIN)
+    assert named.code == 2 and "--segment" in named.err and not named.out
 
 
 def test_bench_says_that_it_measures_no_server(memread: Memread) -> None:
