@@ -19,6 +19,8 @@ from memread.errors import EmptyInput
 from memread.eval.records import Malformed, Placed, Record, records
 from memread.protocols import Tokenizer
 
+_MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What reading a record raises that is not in the shape of its format."""
 _QUALIFIER = re.compile(r"\s*\([^()]*\)$")
 
 
@@ -106,7 +108,7 @@ def load_questions(path: str) -> Dataset:
             continue
         try:
             found.extend(_questions(placed.record))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except _MISSHAPEN as error:
             bad.append(Malformed(path, placed.place, _reason(error)))
     if not found:
         detail = f" ({bad[0].place}: {bad[0].reason})" if bad else ""
@@ -124,7 +126,7 @@ def load_pool(path: str) -> Pool:
             continue
         try:
             found.extend(_distractors(placed))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except _MISSHAPEN as error:
             bad.append(Malformed(path, placed.place, _reason(error)))
     if not found:
         raise EmptyInput(f"{path}: there is no paragraph in it")
@@ -267,9 +269,13 @@ def _join(sentences: Sequence[str]) -> str:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"text is expected, not {value!r:.40}")
+        raise ValueError(f"text is expected, not {value!r:.40}")
     return value
 
 
 def _reason(error: Exception) -> str:
-    return f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
+    if isinstance(error, KeyError):
+        return f"the field {error} is missing"
+    if isinstance(error, AttributeError | TypeError):
+        return f"a field has another shape than its format has ({error})"
+    return str(error)

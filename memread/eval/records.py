@@ -15,6 +15,8 @@ from memread.errors import DamagedDocument, EmptyInput, FileMissing, FileUnreada
 Record = dict[str, Any]
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises; the last for lists in lists a thousand deep."""
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -89,7 +91,7 @@ def _is_lines(head: bytes, file: IO[bytes]) -> bool:
         return True
     try:
         msgspec.json.decode(file.read().removeprefix(_BOM))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _NOT_JSON:
         return True
     return False
 
@@ -110,19 +112,23 @@ def _lines(path: str, file: IO[bytes]) -> Iterator[Placed | Malformed]:
 def _whole(path: str, data: bytes) -> Iterator[Placed | Malformed]:
     try:
         found = msgspec.json.decode(data.removeprefix(_BOM))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NOT_JSON as error:
         raise DamagedDocument(f"{path}: this is not JSON ({error})") from error
     for number, entry in enumerate(found if isinstance(found, list) else [found], start=1):
         if isinstance(entry, dict):
             yield Placed(f"entry {number}", None, entry)
         else:
-            yield Malformed(path, f"entry {number}", f"an object is expected, not {entry!r:.40}")
+            yield Malformed(path, f"entry {number}", _unexpected(entry))
 
 
 def _decode(line: bytes) -> Record | str:
     """The object of a line, or what is wrong with it."""
     try:
         found = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NOT_JSON as error:
         return f"not JSON ({error})"
-    return found if isinstance(found, dict) else f"an object is expected, not {found!r:.40}"
+    return found if isinstance(found, dict) else _unexpected(found)
+
+
+def _unexpected(found: object) -> str:
+    return f"an object is expected, not {'a list' if isinstance(found, list) else f'{found!r:.40}'}"

@@ -82,6 +82,7 @@ def test_malformed_lines_are_named_and_skipped(tmp_path: Path, tokenizer: BpeTok
     bad: list[tuple[object, str]] = [
         ('{"context": "x", ', "not JSON"),
         ("[1, 2]", "an object is expected"),
+        ("[" * 5000 + "]" * 5000, "not JSON"),
         (good | {"question": " "}, "its question is empty"),
         ({"context": "x", "answers": []}, "question (or input) is missing"),
         ({"context": "x", "question": "?"}, "answers is missing"),

@@ -170,6 +170,10 @@ def test_malformed_questions_are_named(tmp_path: Path) -> None:
         "entry 1: the field 'answer' is missing",
         "entry 3: an object is expected, not 7",
     ]
+    shapes = [BRIDGE | {"context": 7}, {"data": ["text"]}, MUSIQUE | {"paragraphs": [1]}, [[1]]]
+    found = load_questions(write(tmp_path / "shapes.json", [BRIDGE, *shapes]))
+    assert [each.place for each in found.malformed] == ["entry 2", "entry 3", "entry 4", "entry 5"]
+    assert all("another shape" in each.reason for each in found.malformed[:3])
     with pytest.raises(EmptyInput, match="entry 1"):
         load_questions(write(tmp_path / "none.json", [missing]))
     with pytest.raises(EmptyInput):
