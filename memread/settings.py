@@ -77,6 +77,11 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether there is such a file. No error for what can be no file's name, such as thousands of letters."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for them before Python 3.14
+
+
 def _path(value: object) -> Path:
     return Path(value if isinstance(value, Path) else _text(value)).expanduser()
 

@@ -226,8 +226,9 @@ def file(
     """Your own questions about your own texts."""
     from memread.eval import files
     from memread.eval.evaluate import Planned
+    from memread.settings import is_file
 
-    if not Path(questions).is_file():
+    if not is_file(questions):
         from memread.errors import FileMissing
 
         raise FileMissing(f"{questions}: there is no such file")

@@ -219,9 +219,10 @@ def _run(config: str | None, changes: list[str] | None) -> Run:
 
 
 def _bench(run: Run, start: Path | None) -> Bench:
+    from memread.settings import is_file
     from memread.train.stages import Bench
 
-    if start is not None and not start.is_file():
+    if start is not None and not is_file(start):
         raise ConfigError(f"{start}: there is no such file", "--from takes a lora.safetensors, or a GGUF.")
     base, profile = _base(run)
     return Bench(run, base, profile, start)

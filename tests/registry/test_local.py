@@ -117,6 +117,10 @@ def test_a_wrong_path(folder: Path, tmp_path: Path) -> None:
         registry.find(str(folder), [])
     with pytest.raises(ModelMissing, match="no such file"):
         registry.find("~no-such-user/m.gguf", [])
+    with pytest.raises(ModelMissing, match="no such file"):
+        registry.find("/" + "m" * 5000, [])
+    with pytest.raises(ModelMissing):
+        registry.find("m" * 5000, [])
     book = tmp_path / "book.gguf"
     book.write_text("Call me Ishmael.")
     with pytest.raises(NotGguf):
