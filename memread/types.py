@@ -258,11 +258,12 @@ class Request(msgspec.Struct, frozen=True):
     beside: tuple[tuple[str, tuple[Part, ...]], ...] = ()
     """Parts of what `prompt` has, such as lines of the memory, and prompts that have this part alone."""
     likely_from: float = 0.0
-    """A probability; 0: the reply is to `prompt` alone. It is too where it stands in none of the parts, being
-    put together from several. Else it is that one of the replies to `prompt` and to those `beside` it,
-    refusals left out, which is likeliest on the mean of all; and it is the refusal also where the mean of its
-    probability with `prompt` and with whichever of the others makes it likeliest is less than this. Engines
-    that do not draw the tokens themselves take no notice."""
+    """A probability; 0: the reply is to `prompt` alone. It is too where it is put together from several
+    parts: each of its words stands there, and in none as they follow each other. Else it is that one of the
+    replies to `prompt` and to those `beside` it, refusals left out, which is likeliest on the mean of all;
+    and it is the refusal also where the mean of its probability with `prompt` and with whichever of the
+    others makes it likeliest is less than this. Engines that do not draw the tokens themselves take no
+    notice."""
 
 
 Finish = Literal["stop", "length", "loop", "cancelled"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,10 @@ class Hand:
         return Reply(text, "stop" if self.ended(tokens) else "length", likely=likely)
 
 
+def backwards(text: str) -> str:
+    return " ".join(reversed(re.findall(r"\w+", text)))
+
+
 def reply(engine: LlamaEngine, request: Request) -> Reply:
     engine.submit(0, request)
     return finish(engine, 0)[0]
@@ -133,8 +138,9 @@ def test_the_reply_is_what_all_prompts_make_likeliest(model: Model, engine: Llam
     assert got.likely == pytest.approx(hand.best.likely, rel=1e-3)
     if count == 4:
         assert hand.best.text != hand.said(0).text, "the lines have no say"
-    # What stands in no one part is the reply to the prompt alone.
-    got = reply(engine, ask(lines, 1.0))
+    # What has words that stand in no part is weighed too; what is of several parts is not.
+    assert reply(engine, ask(lines, 1e-300)).text == got.text
+    got = reply(engine, ask(lines, 1.0, standing=backwards(hand.whole)))
     assert got.text == hand.said(0).text and got.likely is None
 
 
@@ -150,22 +156,24 @@ def test_an_unlikely_reply_is_a_refusal(model: Model, engine: LlamaEngine) -> No
 def test_what_is_not_weighed_is_refused_by_the_prompt(model: Model, engine: LlamaEngine) -> None:
     hand = Hand(model, ask(LINES, 1))
     assert 0 < hand.refusing < 1
-    assert reply(engine, ask(LINES, 1, refused_from=hand.refusing * 1.02)).text == hand.said(0).text
-    for standing in ("", hand.whole):
+    apart = backwards(hand.whole)
+    assert reply(engine, ask(LINES, 1, apart, refused_from=hand.refusing * 1.02)).text == hand.said(0).text
+    for standing in (apart, hand.whole):
         refused = reply(engine, ask(LINES, 1e-300, standing, refused_from=hand.refusing * 0.98))
         assert refused.text == OPENING + REST
 
 
-def test_what_stands_in_a_part(engine: LlamaEngine) -> None:
-    assert engine._weighing is not None
-
-    def stands(text: str, *parts: str) -> bool:
+def test_what_is_collected_from_parts(engine: LlamaEngine) -> None:
+    def collected(text: str, *parts: str) -> bool:
         assert engine._weighing is not None
-        return engine._weighing._stands(tuple(engine._model.vocabulary.encode(text)), parts)
+        return engine._weighing._collected(tuple(engine._model.vocabulary.encode(text)), parts)
 
-    assert stands("the Lamp}", "Who has THE LAMP?") and stands("12", "It is 12.") and stands(" 12 }", "12")
-    assert not stands("12}", "It is 3125.") and not stands("a, b}", "a", "b") and not stands("}", "Anything.")
-    assert not stands("a.c}", "abc")
+    for text, part in (("the Lamp}", "Who has THE LAMP?"), ("12", "It is 12."), (" 12 }", "12")):
+        assert not collected(text, part), "it stands in one"
+    for text in ("a, b}", "\\boxed{a, B and c}", "}"):
+        assert collected(text, "c b", "A")
+    for text, part in (("12}", "It is 3125."), ("a.c}", "abc"), ("a, d}", "a b c"), ("no}", "a")):
+        assert not collected(text, part), "it has words of none"
 
 
 def test_the_mean_of_the_whole_and_the_best_line() -> None:

@@ -46,7 +46,7 @@ class Asked(NamedTuple):
     others: list[list[int]]
     """The prompts."""
     parts: list[str]
-    """Of what the prompt has: what stands in none of them is not weighed."""
+    """Of what the prompt has: what is of several of them is not weighed."""
     opening: list[int]
     """How every reply begins."""
     refusing: int

@@ -2,7 +2,8 @@
 
 What each of them would reply is a candidate. The one is taken that all make likeliest, on the mean of its
 probabilities: RAG-Sequence with thorough decoding (arXiv 2005.11401, §2.1 and §2.5), greedily. A list of
-what stands in several of the parts that they have is likely with none of them: it is not weighed.
+what stands in several of the parts that they have is likely with none of them: it is not weighed. What has a
+word that stands in none is.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Weighing:
             first = [*self._computed(pending)]  # logarithms, like what follows
             found = self._candidates(sequences, ends, first, asked.refusing, limit - len(asked.opening))
             chances: dict[tuple[int, ...], list[float]] = {}
-            if self._stands(found[0], asked.parts):
+            if not self._collected(found[0], asked.parts):
                 chances = {one: self._chances(sequences, ends, first, one) for one in found}
         finally:
             self.clear()
@@ -116,13 +117,16 @@ class Weighing:
     def close(self) -> None:
         self._api.llama_batch_free(self._batch)
 
-    def _stands(self, candidate: tuple[int, ...], parts: Sequence[str]) -> bool:
-        """Whether what a candidate has in its box stands in one of `parts`, as whole words."""
+    def _collected(self, candidate: tuple[int, ...], parts: Sequence[str]) -> bool:
+        """Whether what a candidate has in its box is of several of `parts`: its words stand there, and not as
+        they follow each other in it. Nothing at all is too."""
         ids = candidate[:-1] if self._vocabulary.ends(candidate[-1]) else candidate
         said = b"".join(map(self._vocabulary.piece, ids)).decode("utf-8", "replace")
-        words = (said.rpartition("}")[0] if "}" in said else said).strip()
-        quoted = re.compile(rf"(?<!\w){re.escape(words)}(?!\w)", re.IGNORECASE)
-        return bool(words) and any(map(quoted.search, parts))
+        said = (said.rpartition("}")[0] if "}" in said else said).replace("\\boxed{", " ").strip()
+        if not said:
+            return True
+        quoted = re.compile(rf"(?<!\w){re.escape(said)}(?!\w)", re.IGNORECASE)
+        return not any(map(quoted.search, parts)) and _words(said) <= _words("\n".join(parts)) | {"and"}
 
     def _candidates(
         self, sequences: list[int], ends: list[int], first: list[Any], refusing: int, limit: int
@@ -194,6 +198,10 @@ def _refuses(row: Any, asked: Asked) -> bool:
     """Whether a reply refuses that goes on with the log-probabilities `row` behind its opening."""
     likely = math.exp(row[asked.refusing])
     return likely >= asked.refused_from if asked.refused_from else int(row.argmax()) == asked.refusing
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.casefold()))
 
 
 def _tokens(sequence: int, start: int, ids: Sequence[int], *, every: bool = False) -> list[_Token]:
