@@ -62,7 +62,8 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The share of the answers "not in the text" that are learned from."""
     alone: Share = 0.0
     """The share of these memories of which a line is answered from by itself too, as an answer is asked for
-    line by line (Profile.likely_from): as often one that says some of the answer as one that does not."""
+    line by line (Profile.likely_from): as often one that says the answer as one that does not. Not where the
+    answer needs several sentences: a list is not learned an item at a time."""
     missed: Share = 0.0
     """The share of what is new that a memory lacks, as that of a model does. Where the profile brings
     sentences by a rule (Profile.nearest), they come nevertheless. An answer rests on what its memory holds,
@@ -243,6 +244,8 @@ def _alone(episode: Episode, memory: str, choice: Choice, r: random.Random) -> l
     """A line of `memory` that is learned from by itself, if any."""
     lines = memory.split("\n")
     if len(lines) < 2 or not choice.alone or r.random() >= choice.alone:
+        return []
+    if len(_evidence(episode, "".join(episode.segments))) > 1:
         return []
     telling = [line for line in lines if supported(episode, line).answers]
     others = [line for line in lines if line not in telling]

@@ -161,12 +161,12 @@ def test_a_line_is_answered_from_by_itself(teacher: Teacher) -> None:
     told = msgspec.structs.replace(
         EPISODE,
         segments=("The code of the gate is 42. The gate of the code is green.\n\n", "Later on."),
-        memories=("The code of the gate is 42.\nThe gate of the code is green.",) * 2,
+        memories=("The code of the gate is 42.",) * 2,
         question="Which code has the gate?",
     )
-    family = tuple(msgspec.structs.replace(told, id=str(number)) for number in range(40))
 
-    def learned(alone: float) -> Counter[tuple[str, int]]:
+    def learned(alone: float, told: Episode = told) -> Counter[tuple[str, int]]:
+        family = tuple(msgspec.structs.replace(told, id=str(number)) for number in range(40))
         choice = Choice(new=0, kept=0, empty=0, false_entries=0, alone=alone)
         said = [said for group in teacher.lessons(family, choice, "") for said in group]
         lines = (text_of(teacher, each.prompt).partition("Memory: ")[2].count("The ") for each in said)
@@ -177,6 +177,8 @@ def test_a_line_is_answered_from_by_itself(teacher: Teacher) -> None:
     assert found[("answer", 2)] == 40 and found.total() == 80
     assert min(found[("answer", 1)], found[("unsaid", 1)]) > 10
     assert 10 < learned(0.5).total() - 40 < 30
+    both = ("The code of the gate is 42.\nThe gate of the code is green.",) * 2
+    assert learned(1.0, msgspec.structs.replace(told, memories=both)) == learned(0.0)
 
 
 @pytest.mark.parametrize("unchanged", ["Same", ""])
