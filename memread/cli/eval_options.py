@@ -18,7 +18,8 @@ OutOption = Annotated[
 MethodsOption = Annotated[
     str,
     typer.Option(
-        "--method", help="memread, full, truncate, bm25, refine, mapreduce, notes: one, a list, or all."
+        "--method",
+        help="memread, nearest, full, truncate, bm25, refine, mapreduce, notes: one, a list, or all.",
     ),
 ]
 SweepOption = Annotated[

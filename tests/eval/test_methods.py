@@ -63,7 +63,7 @@ def test_every_method_is_a_function_of_the_replies_alone(name: str) -> None:
     assert first.prompts == second.prompts and first.answer == second.answer
 
 
-@pytest.mark.parametrize("name", ["memread", "refine", "mapreduce", "notes"])
+@pytest.mark.parametrize("name", ["memread", "nearest", "refine", "mapreduce", "notes"])
 def test_a_method_that_reads_in_segments_tells_of_each(name: str) -> None:
     made = run(name, readers.item())
     steps = [event for event in made.events if isinstance(event, events.MemoryUpdated)]
@@ -113,6 +113,16 @@ def test_bm25_finds_the_needle_anywhere_and_keeps_the_order_of_the_text() -> Non
     (prompt,) = made.prompts
     assert made.answer.text.split() == ["1234", "4711"]
     assert ScriptedEngine(readers.deaf).tokenizer.count(readers.part(prompt, "text")) <= 60
+
+
+def test_nearest_asks_the_model_for_the_answer_alone() -> None:
+    item = readers.item(needles={"rome": "4711", "oslo": "1234"}, at=(320, 30), lines=400)
+    made = run("nearest", item)
+    (prompt,) = made.prompts
+    memories = [event.memory for event in made.events if isinstance(event, events.MemoryUpdated)]
+    assert memories[0] == "Nothing." and memories[-1] == readers.part(prompt, "memory")
+    assert memories[-1].split("\n") == ["The code of oslo is 1234.", "The code of rome is 4711."]
+    assert made.answer.coverage.complete and made.answer.coverage.segments == len(memories) > 50
 
 
 def test_search_takes_what_fits_in_order() -> None:
@@ -188,7 +198,7 @@ def test_cost_is_near_what_is_spent(name: str) -> None:
 
 def test_methods_are_chosen_by_name() -> None:
     assert [method.name for method in chosen("bm25, memread,bm25")] == ["bm25", "memread"]
-    assert len(chosen("all")) == 7
+    assert len(chosen("all")) == 8
     for bad in ("memraed", "", ","):
         with pytest.raises(UsageError):
             chosen(bad)
