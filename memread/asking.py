@@ -120,6 +120,41 @@ class Asking:
             self._tracer.update(segment, self.progress.memory)
         return True
 
+    def stop_comparing(self) -> None:
+        """Stand after all recorded segments, although the reading is stopped before the text came so far.
+
+        The answer is to rest on all that was read, and the run not to end with less than it had. Where
+        nothing was compared and the text may be another, as that of another pipe, the run says nothing of
+        this one: it is left as it is, and nothing counts as read.
+        """
+        recording, compared = self._recording, self.progress.segments
+        if recording is None or not self._digests or compared == len(self._digests):
+            return
+        try:
+            passed = [*recording.skipped(), *self.passed]
+        except JournalError as error:
+            self._lose(error)
+            return
+        sizes = [each.size for each in self._task.documents]
+        same = None not in sizes and sizes == [each.size for each in recording.started.documents]
+        if not compared and not same:
+            recording.close()
+            self._recording = None
+            self.notices.append(
+                f"It was stopped before the text could be compared with what run {recording.run_id} read: "
+                "that run stays as it is, and can be gone on with."
+            )
+            return
+        for at in range(compared, len(self._digests)):
+            self.progress = self._digests[at][1]
+            self._tracer.restore(self.progress.memory, self._claims.get(at, ()))
+        self.passed = list(dict.fromkeys(passed))
+        self.progress.skipped = len(self.passed)
+        self.notices.append(
+            f"It was stopped when {compared:,} of the {len(self._digests):,} segments read earlier had been "
+            "compared with the text: the answer rests on all of them, as they were read then."
+        )
+
     def _turn(self, first: str) -> None:
         """Go on with a run whose first segment has this digest instead, if there is one: all pipes have the
         same name."""
@@ -253,9 +288,13 @@ class Asking:
         found: list[tuple[str, Progress]] = []
         now = Progress("")
         for step in recording.steps():
+            read = step.event.segment
             now = Progress(
                 step.memory,
                 segments=now.segments + 1,
+                tokens=now.tokens + read.tokens,
+                fraction=read.fraction,
+                last=read.span,
                 kept=now.kept + (step.event.outcome == "kept"),
                 counts=now.counts + step.event.counts,
             )

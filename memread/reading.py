@@ -7,10 +7,10 @@ the events. The caller's thread alone uses the journal, and records an event bef
 from __future__ import annotations
 
 import contextlib
-import itertools
 import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from itertools import chain, tee
 
 from memread.ahead import Ahead
 from memread.asking import Asking, Task
@@ -91,7 +91,7 @@ class Reading:
         held = self._go_on(asked)
         for each in asked:
             yield from self._begun(each)
-        items = itertools.tee(self._items(held), len(asked))
+        items = tee(self._items(held), len(asked))
         flows = [self._flow(each, own) for each, own in zip(asked, items, strict=True)]
         yield from self._driven(asked, flows, ends=asked)
 
@@ -157,10 +157,12 @@ class Reading:
         while behind:
             segment, skipped = self._next_segment()
             passed = [each for each in behind if segment is not None and each.passes(segment, skipped)]
-            if segment is not None or not self._stopped.is_set():
-                for each in behind:
-                    if each not in passed:
-                        each.fork()
+            stopped = segment is None and self._stopped.is_set()
+            for each in behind:
+                if stopped:
+                    each.stop_comparing()
+                elif each not in passed:
+                    each.fork()
             if len(passed) < len(asked):
                 held += skipped
                 held += [segment] if segment is not None else []
@@ -197,8 +199,7 @@ class Reading:
         return flow(each.question, own, task.profile, engine.frame, engine.tokenizer, each.progress)
 
     def _items(self, held: list[Segment | Skipped]) -> Iterator[Segment | Skipped | Stopping]:
-        yield from held
-        for item in self._ahead:
+        for item in chain(held, self._ahead):
             if self._stopped.is_set():
                 break
             self._note_text(item)

@@ -38,6 +38,7 @@ from memread.journal.records import (
     damaged,
     genesis,
     load,
+    skipped_of,
     steps_of,
 )
 from memread.types import Claim, Skipped
@@ -102,6 +103,11 @@ class Recording:
         """The stored claims that came in with each segment, verified. Raises JournalError."""
         with self._database.transaction(write=False):
             return claims_of(load(self._database, self._n))
+
+    def skipped(self) -> list[Skipped]:
+        """The stored parts that were skipped, in order, verified. Raises JournalError."""
+        with self._database.transaction(write=False):
+            return skipped_of(load(self._database, self._n))
 
     def record(self, event: Event) -> None:
         """Store an event; on return it is on disk. Raises JournalError, and then the recording is `broken`.

@@ -13,7 +13,7 @@ from memread.errors import JournalError
 from memread.events import Answered, Event, EvidenceFound, MemoryUpdated, ReplyRejected
 from memread.journal.database import Database
 from memread.journal.identity import Identity, decode, encode
-from memread.types import Answer, Claim, Counts
+from memread.types import Answer, Claim, Counts, Skipped
 
 Ending = Literal["done", "partial", "failed"]
 """How a sitting ended: answered after all of the text, answered after a part of it, with an error."""
@@ -192,6 +192,12 @@ def claims_of(records: tuple[Record, ...]) -> dict[int, tuple[Claim, ...]]:
     """What `EvidenceFound` says among verified records, by segment."""
     found = (record.event() for record in records if record.kind == "evidence_found")
     return {event.segment: event.claims for event in found if isinstance(event, EvidenceFound)}
+
+
+def skipped_of(records: tuple[Record, ...]) -> list[Skipped]:
+    """The skipped parts among verified records, in order."""
+    found = (record.event() for record in records if record.kind == "skipped")
+    return [event for event in found if isinstance(event, Skipped)]
 
 
 def seconds(counts: Counts) -> float:

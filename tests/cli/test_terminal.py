@@ -8,15 +8,20 @@ import shlex
 import signal
 import sys
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from tests.cli.conftest import Memread, log
+from tests.cli.conftest import Memread, done, log
 
 if sys.platform == "win32":
     pytest.skip("needs a pseudo-terminal", allow_module_level=True)
+
+import fcntl
+import termios
 
 import pexpect  # type: ignore[import-untyped]
 import pyte
@@ -168,6 +173,57 @@ def test_ctrl_c_twice(memread: Memread, terminal: Open, slow_gguf: Path) -> None
     assert shown.child.exitstatus == 130
     shown.restored()
     assert b"Traceback" not in shown.out
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_while_the_text_is_compared_with_what_was_read(
+    memread: Memread, terminal: Open, slow_gguf: Path, presses: int
+) -> None:
+    """Some of a pipe has come: the answer rests on all that was read before, and none of that is lost."""
+    pipe = memread.folder / "pipe"
+    os.mkfifo(pipe)
+    slow = {"MEMREAD_MODEL": str(slow_gguf), "MEMREAD_BUDGET_ANSWER": "16" if presses == 1 else "4000"}
+    killed = memread.start("ask", "pipe", QUESTION, env=slow)
+    with pipe.open("w", encoding="utf-8") as writing:
+        writing.write(log(60))
+        writing.flush()
+        killed.wait_for(done(7))
+        killed.signal(signal.SIGKILL)
+        killed.end()
+    before = memread("runs", "--json").json
+    shown = terminal("ask", "pipe", QUESTION, size=(120, 30), **slow)
+    with pipe.open("w", encoding="utf-8") as writing:
+        writing.write(log(20))
+        writing.flush()
+        taken_from(writing)
+        shown.child.send("\x03")
+        if presses == 2:
+            time.sleep(0.4)
+            shown.child.send("\x03")
+        shown.read()
+    assert shown.child.exitstatus == 130
+    shown.restored()
+    assert b"Traceback" not in shown.out
+    after = memread("runs", "--json").json
+    steps = before["steps"]
+    assert (after["run_id"], after["steps"]) == (before["run_id"], steps)
+    if presses == 1:
+        assert f"Read nothing anew: {steps} segments taken over from the earlier run, to line" in shown.text
+        assert f"of the {steps} segments read earlier had been compared" in shown.text
+        assert "The answer is partial" in shown.text and after["status"] == "partial" and after["answer"]
+    else:
+        assert "The answer is partial" not in shown.text and after["status"] == "interrupted"
+
+
+def taken_from(pipe: IO[str]) -> None:
+    """Wait until all that was written has been read, and a moment for it to be compared."""
+    waiting = array("i", [1])
+    deadline = time.monotonic() + 30
+    while waiting[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+        fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+    time.sleep(2)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
