@@ -85,11 +85,26 @@ class Passage(msgspec.Struct, frozen=True):
     """How much of all inputs lies before the end of this passage, 0..1; None when unknowable."""
 
 
-class Skipped(msgspec.Struct, frozen=True, tag="skipped"):
+class Skipped(msgspec.Struct, frozen=True, tag="skipped", omit_defaults=True):
     """A part of a document that could not be read, and why. Never silent."""
 
     locator: Locator
+    """Where it begins."""
     reason: str
+    pages: tuple[str, ...] = ()
+    """The labels of the pages that begin in it, in order, as far as the document tells elsewhere."""
+    chapters: tuple[str, ...] = ()
+    """The same of chapters: their titles."""
+
+    def label(self) -> str:
+        """From where it begins to the last page and chapter that begin in it: "pp. 2–4 · One – Three"."""
+        pages = [page for page in (self.locator.page, *self.pages) if page is not None]
+        titles = [title for title in (self.locator.chapter, *self.chapters) if title is not None]
+        where = self.locator._where()
+        if self.pages:
+            where = f"p. {pages[0]}" if pages[0] == pages[-1] else f"pp. {pages[0]}–{pages[-1]}"
+        chapters = " – ".join(dict.fromkeys((titles[0], titles[-1]))) if titles else ""
+        return " · ".join(part for part in (where, chapters) if part)
 
 
 NO_TEXT_LAYER = "no text layer"

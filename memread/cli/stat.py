@@ -90,7 +90,7 @@ def stat(
                 "profile": chosen.name,
                 "expected_seconds": seconds,
                 "no_text_layer": scans.rows(skipped, infos),
-                "skipped": [{"place": part.locator.label(), "reason": part.reason} for part in skipped],
+                "skipped": [{"place": part.label(), "reason": part.reason} for part in skipped],
             },
         )
         return
@@ -112,9 +112,7 @@ def stat(
     for part in skipped:
         if scans.is_scan(part):
             continue
-        typer.echo(
-            f"  not readable: {one_line(part.locator.label())}: {one_line(part.reason)}".replace(": :", ":")
-        )
+        typer.echo(f"  not readable: {one_line(part.label())}: {one_line(part.reason)}".replace(": :", ":"))
     if known is not None and seconds is not None:
         typer.echo(f"about {duration(seconds)} to read, at the {known[0]:,.0f} tokens/s of {known[1]}")
     else:

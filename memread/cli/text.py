@@ -61,13 +61,14 @@ def text(
         seen = 0
         last = "\n"
         without: list[Skipped] = []
-        for number, part in numbered(parts):
+        for numbers, part in numbered(parts):
             place = part.locator
             name = documents[place.document].info.name if several and place.document >= 0 else ""
-            where = " · ".join(each for each in (name, place.label()) if each)
+            label = part.label() if isinstance(part, Skipped) else place.label()
+            where = " · ".join(each for each in (name, label) if each)
             if json:
                 row = {"document": name} if name else {}
-                row |= {"place": place.label(), "locator": msgspec.to_builtins(place)}
+                row |= {"place": label, "locator": msgspec.to_builtins(place)}
                 row |= {"text": part.text} if isinstance(part, Passage) else {"skipped": part.reason}
                 write(out, row)
             elif isinstance(part, Skipped) and scans.is_scan(part):
@@ -75,11 +76,11 @@ def text(
             elif not isinstance(part, Passage):
                 note(f"memread: not read: {one_line(': '.join(p for p in (where, part.reason) if p), 400)}")
             elif contents:
-                if number > seen:
-                    seen = number
+                if numbers[-1] > seen:
+                    seen = numbers[-1]
                     start = place._where()
                     title = one_line(place.chapter or "", 200)
-                    out.write(f"{number:>4}  {title}" + (f"  ({one_line(start)})" if start else "") + "\n")
+                    out.write(f"{seen:>4}  {title}" + (f"  ({one_line(start)})" if start else "") + "\n")
             else:
                 if locators and where != before:
                     before = where

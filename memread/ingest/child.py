@@ -126,7 +126,7 @@ class ChildDocument:
             if tried != begun.number and not _out_of_time(child):
                 tried, again = begun.number, given
             else:
-                yield Skipped(begun.place, why)
+                yield Skipped(begun.place, why, begun.pages, begun.chapters)
                 begun = msgspec.structs.replace(begun, lost=True, failed=begun.failed or why)
             self._spawn(begun)
         assert begun is not None

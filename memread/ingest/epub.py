@@ -7,12 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import BinaryIO, Final, cast
 
-from memread.errors import EmptyInput, NoTextLayer
-from memread.ingest.contents import Target, read_contents
+from msgspec.structs import replace
+
+from memread.errors import DamagedDocument, EmptyInput, NoTextLayer
+from memread.ingest.contents import Contents, Target, read_contents
 from memread.ingest.flow import Flow
 from memread.ingest.markup import decode, parse_xhtml
 from memread.ingest.package import Archive, Item, Package, Unreadable, damaged, read_package, refuse_drm
 from memread.ingest.passages import cut
+from memread.ingest.selection import Selection
 from memread.ingest.units import Begun, held_back, why
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
@@ -42,17 +45,21 @@ class EpubReading:
         file: BinaryIO,
         name: str,
         index: int = 0,
+        selection: Selection | None = None,
     ) -> None:
-        """file: read from until the passages end; not closed.
+        """file: read from until the passages end; not closed. selection: what is asked for; all is given all
+        the same.
 
         Raises DrmProtected, DamagedDocument, OSError."""
-        self._name, self._index = name, index
+        self._name, self._index, self._selection = name, index, selection
         self._archive = Archive(file, name)
         refuse_drm(self._archive)
         self._package = _read_package(self._archive)
         if not self._package.spine:
             raise damaged(name, "it has no chapters")
         contents = read_contents(self._archive, self._package)
+        if selection is not None and contents.unread:
+            self._refuse_unknown(selection, contents)
         self._chapters = _by_path(contents.chapters)
         self._pages = _by_path(contents.pages)
         self.info = DocumentInfo(
@@ -64,6 +71,16 @@ class EpubReading:
             chapters=len(contents.chapters) or None,
             size=os.fstat(file.fileno()).st_size,
         )
+
+    def _refuse_unknown(self, selection: Selection, contents: Contents) -> None:
+        """Raises DamagedDocument when the book may have what is asked for, but what would tell is lost."""
+        if (selection.kind == "pages" and not contents.pages) or (
+            selection.kind == "chapters" and not contents.chapters
+        ):
+            raise DamagedDocument(
+                f"{self._name}: where its {selection.kind} begin cannot be told ({contents.unread})",
+                f"Without --{selection.kind} all of it can be read.",
+            )
 
     def passages(self) -> Iterator[Passage | Skipped]:
         """After a book without any text raises NoTextLayer (pictures), DamagedDocument, EmptyInput."""
@@ -80,11 +97,12 @@ class EpubReading:
             path = self._archive.find(item.path) or item.path
             if number >= begun.number + begun.lost:
                 place = self._begin(place, path)
-                yield Begun(number, place, written, failed)
+                pages, chapters = self._titles(path)
+                yield Begun(number, place, written, failed, pages, chapters)
                 parts, after, letters = self._file(item, path, place)
                 if letters and not written:
                     written = True
-                    yield Begun(number, place, written, failed)
+                    yield Begun(number, place, written, failed, pages, chapters)
                 place = after
                 for part in parts:
                     if isinstance(part, Passage):
@@ -95,7 +113,7 @@ class EpubReading:
                     picture = isinstance(parts[0], Passage)
                     failed = _PICTURES if picture else failed or cast(Skipped, parts[0]).reason
             elif number == begun.number:
-                place = self._through(place, path)
+                place = self._through(place, item, path)
             done += size
         if not written:
             if not failed:
@@ -113,17 +131,15 @@ class EpubReading:
         try:
             flow = self._flow(item, path)
             if isinstance(flow, str):
-                return [Skipped(place, flow)], self._through(place, path), 0
+                return [self._unread(place, path, flow)], self._through(place, item, path), 0
             after = place
             for passage in self._cut(place, path, flow):
                 parts.append(passage)
                 after = passage.locator
         except Exception as error:  # MemoryError, RecursionError, whatever a parser lets through
-            return (
-                [Skipped(place, f"{path}: reading it failed ({why(error)})")],
-                self._through(place, path),
-                0,
-            )
+            failed = f"{path}: reading it failed ({why(error)})"
+            return [self._unread(place, path, failed)], self._through(place, item, path), 0
+        parts += self._unmarked(after, path, flow)
         after = self._after(after, path, flow)
         if flow.lost:
             parts.append(Skipped(after, f"{path}: {flow.lost:,} undecodable bytes in it, shown as �"))
@@ -141,8 +157,40 @@ class EpubReading:
             return f"{path}: {error}"
         wanted = (*self._chapters.get(path, ()), *self._pages.get(path, ()))
         flow = parse_xhtml(text, frozenset(target.fragment for target in wanted if target.fragment))
+        if not flow.text.strip() and not flow.marks and any(target.fragment for target in wanted):
+            return f"{path}: there is nothing in it"
         flow.lost = lost
         return flow
+
+    def _titles(self, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The pages and the chapters that begin in a file, as Skipped has them."""
+        return _distinct(self._pages.get(path, ())), _distinct(self._chapters.get(path, ()))
+
+    def _unread(self, place: Locator, path: str, reason: str) -> Skipped:
+        return Skipped(place, reason, *self._titles(path))
+
+    def _unmarked(self, place: Locator, path: str, flow: Flow) -> Iterator[Skipped]:
+        """Pages that are asked for and listed, but marked nowhere in their file, as where its end is missing.
+
+        Who asks for nothing gets all the text of it anyway.
+        """
+        asked = self._selection
+        if asked is None or asked.kind != "pages":
+            return
+        lost = [target.title for target in self._lost(path, flow) if asked.holds(target.title)]
+        if lost:
+            more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
+            reason = f"{path}: the beginning of page {lost[0]}{more} is not marked in it"
+            yield Skipped(place, reason, tuple(lost))
+
+    def _lost(self, path: str, flow: Flow) -> list[Target]:
+        """The listed pages of a file that are not marked in it."""
+        there = {(mark.kind, mark.value) for mark in flow.marks}
+        return [
+            target
+            for target in self._pages.get(path, ())
+            if target.fragment and not there & {("id", target.fragment), ("page", target.title)}
+        ]
 
     def _begin(self, place: Locator, path: str) -> Locator:
         """The place at the start of a file."""
@@ -154,8 +202,11 @@ class EpubReading:
                 place = _move(place, page=target.title)
         return place
 
-    def _through(self, place: Locator, path: str) -> Locator:
+    def _through(self, place: Locator, item: Item, path: str) -> Locator:
         """The place after a file that could not be read: what begins in it goes on in the next."""
+        if not self._pages and (item.is_text or item.media_type == "missing"):
+            # Pages are marked in the text, if at all: nobody knows how many begin in this one.
+            place = replace(place, page=None)
         for target in self._chapters.get(path, ()):
             place = _move(place, chapter=target.title)
         for target in self._pages.get(path, ()):
@@ -193,6 +244,9 @@ class EpubReading:
         """The place after a file: what begins in one without text, or at its end, goes on in the next."""
         for _, chapter, page in self._moves(path, flow):
             place = _move(place, chapter=chapter, page=page)
+        listed = self._pages.get(path, ())
+        if listed and listed[-1] in self._lost(path, flow):  # it began somewhere in here
+            place = _move(place, page=listed[-1].title)
         return place
 
 
@@ -206,6 +260,11 @@ def _by_path(targets: list[Target]) -> dict[str, list[Target]]:
 def _first(targets: list[Target] | tuple[()]) -> dict[str, str]:
     """The last of several titles at one place is the innermost: a part and its first chapter."""
     return {target.fragment: target.title for target in targets if target.fragment}
+
+
+def _distinct(targets: list[Target] | tuple[()]) -> tuple[str, ...]:
+    """What begins in a file, of several titles at one place the innermost."""
+    return tuple({target.fragment: target.title for target in targets}.values())
 
 
 def _move(place: Locator, *, chapter: str | None = None, page: str | None = None) -> Locator:

@@ -8,11 +8,13 @@ from typing import Literal
 
 import msgspec
 
-from memread.errors import UsageError
+from memread.errors import DamagedDocument, UsageError
 from memread.protocols import Document
 from memread.types import DocumentInfo, Locator, Passage, Skipped
 
 Kind = Literal["pages", "chapters", "lines"]
+_Wanted = Literal["yes", "no", "with the next", "unknown"]
+"""Whether a part is asked for. with the next: if the passage after it is."""
 
 _END = 1 << 60
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
@@ -62,10 +64,18 @@ class Selection(msgspec.Struct, frozen=True):
             label = str(place.page_number)
         return self.holds(label)
 
-    def nothing(self, name: str, bounds: Sequence[str]) -> UsageError:
-        """The error of a document that has nothing of it. bounds: its own first and last, if it has any."""
+    def nothing(self, name: str, bounds: Sequence[str], unread: Sequence[Skipped] = ()) -> UsageError:
+        """The error of a document that has nothing of it. bounds: its own first and last, if it has any.
+        unread: parts that may have it and cannot be read."""
         hint = f"Its {self.kind} are {bounds[0]} to {bounds[-1]}." if bounds else ""
-        return UsageError(f"{name}: it has no {self.label}", hint)
+        if not unread:
+            return UsageError(f"{name}: it has no {self.label}", hint)
+        return UsageError(f"{name}: it has no {self.label} in what can be read of it ({_why(unread)})", hint)
+
+    def unreadable(self, name: str, bounds: Sequence[str], lost: Sequence[Skipped]) -> DamagedDocument:
+        """The error of a document of which it can read nothing of it. lost: where it is."""
+        hint = f"Its {self.kind} are {bounds[0]} to {bounds[-1]}." if bounds else ""
+        return DamagedDocument(f"{name}: {self.label} cannot be read ({_why(lost)})", hint)
 
 
 def parse(kind: Kind, text: str) -> Selection:
@@ -151,39 +161,74 @@ class SelectedDocument:
 
     def _pages(self, parts: Iterator[Passage | Skipped]) -> Iterator[Passage | Skipped]:
         seen: list[str] = []
-        found = False
         is_pdf = self._document.info.format == "pdf"
-        # What was lost between two pages, of which the one before is not wanted: perhaps the next one is.
-        between: list[Skipped] = []
-        for part in parts:
-            if label := page(part.locator):
-                seen = [*seen[:1], label]
-            if isinstance(part, Skipped) and not label:
-                yield part  # such as the end of a file: nobody knows which pages it had
-            elif isinstance(part, Skipped) and not self._selection.holds_page(part.locator):
-                between.append(part)
-            elif not self._selection.holds_page(part.locator):
-                between.clear()
-            else:
-                found = True
-                yield from between
-                between.clear()
-                # Of a PDF, whose reader leaves the other pages out, how much is done is known.
-                yield part if is_pdf or isinstance(part, Skipped) else _unmeasured(part)
-        if not found:
-            raise self._selection.nothing(self._document.info.name, seen)
+
+        def judged() -> Iterator[tuple[_Wanted, Passage | Skipped]]:
+            for part in parts:
+                label = page(part.locator)
+                inside = part.pages if isinstance(part, Skipped) else ()
+                for each in (label, *inside):
+                    if each:
+                        seen[:] = [*seen[:1], each]
+                if any(map(self._selection.holds, inside)) or (
+                    label and self._selection.holds_page(part.locator)
+                ):
+                    # Of a PDF, whose reader leaves the other pages out, how much is done is known.
+                    yield "yes", part if is_pdf or isinstance(part, Skipped) else _unmeasured(part)
+                elif isinstance(part, Passage) or inside:
+                    yield "no", part
+                else:
+                    # Perhaps of the next page. Of none, such as the end of a file: nobody knows.
+                    yield "with the next" if label else "unknown", part
+
+        return self._told(judged(), seen)
 
     def _chapters(self, parts: Iterator[Passage | Skipped]) -> Iterator[Passage | Skipped]:
-        number = 0
+        bounds: list[str] = []
+
+        def judged() -> Iterator[tuple[_Wanted, Passage | Skipped]]:
+            for numbers, part in numbered(parts):
+                if numbers[-1]:
+                    bounds[:] = ["1", str(numbers[-1])]
+                if numbers[0] > self._selection.last:
+                    break
+                wanted = any(map(self._selection.holds, numbers))
+                yield "yes" if wanted else "no", _unmeasured(part) if isinstance(part, Passage) else part
+
+        return self._told(judged(), bounds)
+
+    def _told(
+        self, judged: Iterator[tuple[_Wanted, Passage | Skipped]], bounds: list[str]
+    ) -> Iterator[Passage | Skipped]:
+        """What is wanted. Of skipped parts, what belongs to it: when there is text of it, since they are the
+        error when there is none. bounds: the first and last of the document, filled in meanwhile."""
+        name = self._document.info.name
         found = False
-        for number, part in numbered(parts):
-            if number > self._selection.last:
-                break
-            if self._selection.holds(number):
+        held: list[tuple[_Wanted, Skipped]] = []
+        unread: list[Skipped] = []
+        for wanted, part in judged:
+            if isinstance(part, Skipped):
+                if wanted != "no":
+                    held.append((wanted, part))
+                if not (part.pages if self._selection.kind == "pages" else part.chapters):
+                    unread.append(part)
+            elif wanted == "yes":
                 found = True
-                yield _unmeasured(part) if isinstance(part, Passage) else part
+                yield from (each for _, each in held)
+                held.clear()
+                yield part
+            else:
+                held = [each for each in held if each[0] != "with the next"]
+            if found and held and held[-1][0] != "with the next":
+                yield from (each for _, each in held)
+                held.clear()
         if not found:
-            raise self._selection.nothing(self._document.info.name, ["1", str(number)] if number else [])
+            lost = [part for wanted, part in held if wanted == "yes"]
+            raise (
+                self._selection.unreadable(name, bounds, lost)
+                if lost
+                else self._selection.nothing(name, bounds, unread)
+            )
 
     def _lines(self, parts: Iterator[Passage | Skipped]) -> Iterator[Passage | Skipped]:
         first = min(each.first for each in self._selection.ranges)
@@ -215,13 +260,27 @@ class SelectedDocument:
             raise self._selection.nothing(self._document.info.name, ["1", str(line)] if line else [])
 
 
-def numbered(parts: Iterable[Passage | Skipped]) -> Iterator[tuple[int, Passage | Skipped]]:
-    """Each part with the number of its chapter, as `--chapters` counts; 0 before the first begins."""
+def numbered(parts: Iterable[Passage | Skipped]) -> Iterator[tuple[range, Passage | Skipped]]:
+    """Each part with the numbers of its chapters, as `--chapters` counts; 0 before the first begins.
+
+    A passage has one. A skipped part has that in which it begins, and those that begin in it.
+    """
     number, title = 0, None
     for part in parts:
-        if part.locator.chapter is not None and part.locator.chapter != title:
-            number, title = number + 1, part.locator.chapter
-        yield number, part
+        first = None
+        for chapter in (part.locator.chapter, *(part.chapters if isinstance(part, Skipped) else ())):
+            if chapter is not None and chapter != title:
+                number, title = number + 1, chapter
+            first = number if first is None else first
+        assert first is not None
+        yield range(first, number + 1), part
+
+
+def _why(parts: Sequence[Skipped]) -> str:
+    """The first reason, and how many more there are."""
+    reasons = list(dict.fromkeys(part.reason for part in parts))
+    more = f"; and {len(reasons) - 1:,} more" if len(reasons) > 1 else ""
+    return reasons[0] + more
 
 
 def _unmeasured(passage: Passage) -> Passage:

@@ -20,6 +20,9 @@ class Begun(msgspec.Struct, frozen=True, tag="begun"):
     """There has been text, in this unit or before it."""
     failed: str = ""
     """Why the first unit that could not be read could not."""
+    pages: tuple[str, ...] = ()
+    """The labels of the pages that begin in it, and the titles of the chapters: as Skipped has them."""
+    chapters: tuple[str, ...] = ()
     lost: bool = False
     """To the reader: this unit is given up, go on after it."""
 

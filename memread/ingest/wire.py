@@ -19,7 +19,7 @@ class Job(msgspec.Struct, frozen=True):
     index: int
     password: str | None = None
     selection: Selection | None = None
-    """Which pages of a PDF are wanted: the others need not be extracted."""
+    """The part that is wanted: of a PDF, other pages need not be extracted."""
     limits: Limits = Limits()
     start: Begun | None = None
     """Where to go on, after a process that died."""

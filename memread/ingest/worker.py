@@ -132,7 +132,7 @@ def _open(job: Job, file: BinaryIO) -> Reading:
         case "epub":
             from memread.ingest.epub import EpubReading
 
-            return EpubReading(file, job.name, job.index)
+            return EpubReading(file, job.name, job.index, job.selection)
         case "docx":
             from memread.ingest.docx import DocxReading
 

@@ -151,7 +151,7 @@ def _result(answer: Answer, skipped: Sequence[Skipped]) -> Result:
         answer=answer.text,
         complete=coverage.complete,
         read=f"{coverage.segments} segments, {coverage.tokens} tokens, {reached}",
-        not_read=[": ".join(p for p in (part.locator.label(), part.reason) if p) for part in skipped],
+        not_read=[": ".join(p for p in (part.label(), part.reason) if p) for part in skipped],
         passages=[
             Passage(
                 statement=claim.statement,

@@ -133,7 +133,7 @@ def _coverage(told: Story) -> str:
     parts = [f'<p dir="auto">{escape(line)}</p>' for line in said]
     if reading.skipped:
         rows = [
-            (words.place(part.locator, told.documents) or "somewhere", words.line(part.reason))
+            (words.place(part, told.documents) or "somewhere", words.line(part.reason))
             for part in reading.skipped
         ]
         parts.append(_table("Not read", rows))

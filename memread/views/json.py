@@ -203,7 +203,7 @@ def _coverage(
     known["kept_segments"] = [{"segment": u.segment.index, "reason": u.reason} for u in kept]
     known["rejected"] = rejected
     known["skipped"] = [
-        {"place": part.locator.label(), "reason": part.reason, "locator": msgspec.to_builtins(part.locator)}
+        {"place": part.label(), "reason": part.reason, "locator": msgspec.to_builtins(part.locator)}
         for part in skipped
     ]
     return known

@@ -78,8 +78,8 @@ class PlainView(Closing):
                 pass  # told of the whole
             case Stopping() if self._lane > 1:
                 pass
-            case Skipped(locator, reason):
-                self._skip(words.place(locator, reading.documents), words.line(reason))
+            case Skipped(_, reason):
+                self._skip(words.place(event, reading.documents), words.line(reason))
             case AnswerStarted(memory):
                 self._segment(now)
                 self._line(f"Answering from a memory of {words.plural(len(memory), 'character')}")

@@ -125,12 +125,13 @@ def skipped(reading: Reading) -> list[str]:
     groups = "; ".join(
         _places(group, reading) + (f" ({why})" if why else "") for why, group in reasons.items()
     )
-    noun = "page" if all(p.locator.page or p.locator.page_number for p in parts) else "part"
+    single = all((p.locator.page or p.locator.page_number) and not p.pages for p in parts)
+    noun = "page" if single else "part"
     return [*said, f"{words.plural(len(parts), noun)} skipped: {groups}."]
 
 
 def _places(parts: Iterable[Skipped], reading: Reading) -> str:
-    places = list(dict.fromkeys(words.place(p.locator, reading.documents) or "somewhere" for p in parts))
+    places = list(dict.fromkeys(words.place(p, reading.documents) or "somewhere" for p in parts))
     more = len(places) - _PLACES
     return ", ".join(places[:_PLACES]) + (f" and {words.count(more)} more" if more > 0 else "")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import regex
 
 from memread.text import one_line, printable
-from memread.types import DocumentInfo, Locator, Span
+from memread.types import DocumentInfo, Locator, Skipped, Span
 
 # Terminals disagree on how wide a joined, coloured or "presented" emoji is, and a line that is wider
 # than we think breaks the live region. Without the joints every one of them agrees.
@@ -71,12 +71,13 @@ def title(documents: Sequence[DocumentInfo], index: int = 0) -> str:
     return line(document.title) or line(document.name)
 
 
-def place(span: Span | Locator | None, documents: Sequence[DocumentInfo] = ()) -> str:
+def place(span: Span | Locator | Skipped | None, documents: Sequence[DocumentInfo] = ()) -> str:
     """Where in the documents, as a person would look it up; "" when nothing is known."""
     if span is None:
         return ""
     where = line(span.label(), 120)
-    index = span.start.document if isinstance(span, Span) else span.document
+    locator = span.start if isinstance(span, Span) else span.locator if isinstance(span, Skipped) else span
+    index = locator.document
     if len(documents) < 2 or index < 0:
         return where
     return " · ".join(part for part in (title(documents, index), where) if part)

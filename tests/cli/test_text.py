@@ -6,6 +6,7 @@ import json
 
 from memread.events import Answered, RunStarted
 from tests.cli.conftest import ALICE, Memread, log
+from tests.ingest.samples import epub, nav, xhtml
 
 
 def test_the_text_is_printed_as_it_is(memread: Memread) -> None:
@@ -35,6 +36,29 @@ def test_what_cannot_be_read_is_told(memread: Memread) -> None:
     ended = memread("text", "a.txt", "--json")
     assert any("skipped" in json.loads(line) for line in ended.out.splitlines())
     assert "not read" in memread("text", "a.txt").err
+
+
+def test_a_part_of_a_book_that_cannot_be_read_is_told(memread: Memread) -> None:
+    """With the pages that are in it, under the answer, or in the one line that there is when it is all."""
+    listed = [(f"{file}.xhtml", str(page)) for page, file in enumerate("abc", 1)]
+    files = {f"{file}.xhtml": xhtml(f"<p>The ship sailed from {file}.</p>") for file in "ac"}
+    spine = ["a.xhtml", "b.xhtml", "c.xhtml"]
+    toc = nav(*((link, f"Part {page}") for link, page in listed), pages=listed)
+    epub(memread.folder / "b.epub", {**files, "nav.xhtml": toc}, missing=["b.xhtml"], spine=spine)
+    gone = "OPS/b.xhtml: it is listed but missing"
+    contents = memread("text", "b.epub", "--contents")
+    assert [line.split()[0] for line in contents.out.splitlines()] == ["1", "3"]
+    assert contents.err == f"memread: not read: p. 2 · Part 2: {gone}\n"
+    for part in ("--pages", "--chapters"):
+        ended = memread("ask", "b.epub", "where from?", part, "1-2", "--json")
+        assert ended.code == 0 and f"1 part skipped: p. 2 · Part 2 ({gone})." in ended.err
+        told = ended.json["coverage"]["skipped"]  # type: ignore[index]
+        assert [(each["place"], each["reason"]) for each in told] == [("p. 2 · Part 2", gone)]
+        ended = memread("ask", "b.epub", "where from?", part, "2", "--quiet")
+        named = f"{part[2:-1]} 2 cannot be read ({gone})"
+        assert (ended.code, ended.out) == (9, "")
+        assert ended.err.splitlines() == [f"memread: b.epub: {named}", f"  Its {part[2:]} are 1 to 3."]
+        assert named in memread("text", "b.epub", part, "2").err
 
 
 def test_lists_of_files(memread: Memread) -> None:

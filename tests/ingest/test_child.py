@@ -18,7 +18,7 @@ from memread.ingest import child as child_module
 from memread.ingest.child import ChildDocument
 from memread.spawn import spawn
 from memread.types import Format, Limits, Passage, Skipped
-from tests.ingest.samples import epub, pdf_writer, skipped, text_of, write_pdf, xhtml
+from tests.ingest.samples import epub, nav, pdf_writer, skipped, text_of, write_pdf, xhtml
 
 ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -115,6 +115,19 @@ def test_a_page_that_crashes_its_reader_is_lost_alone(tmp_path: Path) -> None:
     assert {part.reason for part in lost if part.locator.page_number != 5} == {
         "its reader crashed (signal SIGSEGV)"
     }
+
+
+@posix
+@pytest.mark.usefixtures("dying")
+def test_what_a_file_of_a_book_has_is_known_though_it_crashes_its_reader(tmp_path: Path) -> None:
+    files = {f"{n}.xhtml": xhtml(f"<p>{'die always' if n == 2 else n}</p>") for n in (1, 2, 3)}
+    contents = nav(("2.xhtml#x", "Two"), ("2.xhtml#y", "Three"), pages=[("1.xhtml", "7"), ("2.xhtml#x", "8")])
+    path = epub(tmp_path / "a.epub", {**files, "nav.xhtml": contents})
+    parts = list(ChildDocument("epub", path, "a.epub").passages())
+    assert text_of(parts) == "1\n\n3\n\n"
+    (lost,) = skipped(parts)
+    assert (lost.pages, lost.chapters) == (("8",), ("Two", "Three")) and "crashed" in lost.reason
+    assert (lost.label(), parts[-1].locator.label()) == ("pp. 7–8 · Two – Three", "p. 8 · Three")
 
 
 @posix

@@ -138,6 +138,18 @@ def test_a_missing_chapter_is_a_gap(tmp_path: Path) -> None:
     ]
 
 
+def test_after_a_gap_the_page_is_known_only_where_the_book_lists_its_pages(tmp_path: Path) -> None:
+    """Marks in the text are lost with it."""
+    mark = '<p><span id="p2" epub:type="pagebreak" title="2"/>two</p>'
+    files = {"a.xhtml": xhtml(mark), "c.xhtml": xhtml("<p>after</p>" + mark)}
+    for listed, after in ([], None), ([("a.xhtml#p2", "2"), ("b.xhtml#p3", "3"), ("b.xhtml#p4", "4")], "4"):
+        contents = {"nav.xhtml": nav(pages=listed)}
+        spine = ["a.xhtml", "b.xhtml", "c.xhtml"]
+        parts = read(epub(tmp_path / "b.epub", {**files, **contents}, missing=["b.xhtml"], spine=spine))
+        assert [part.locator.page for part in parts] == ["2", "2", after, "2"]
+        assert skipped(parts)[0].pages == (("3", "4") if listed else ())
+
+
 def test_a_chapter_of_another_type_does_not_vanish(tmp_path: Path) -> None:
     path = epub(
         tmp_path / "b.epub",

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject
 
-from memread.errors import UsageError
+from memread.errors import DamagedDocument, InputError, UsageError
 from memread.ingest import Input, open_document, open_documents, read_all, select_part
-from memread.ingest.selection import Kind, SelectedDocument, parse
+from memread.ingest.selection import Kind, SelectedDocument, numbered, parse
 from memread.protocols import Document
 from memread.types import DocumentInfo, Locator, Passage, Skipped
-from tests.ingest.samples import epub, nav, pdf_writer, text_of, write_pdf, xhtml
+from tests.ingest.samples import CONTAINER, epub, nav, pdf_writer, text_of, write_pdf, xhtml
 
 
 def read(path: Path | str, **part: str) -> tuple[DocumentInfo, list[Passage | Skipped]]:
@@ -192,3 +192,138 @@ def test_the_missing_end_of_a_file_is_told_of_any_pages() -> None:
     assert any(
         isinstance(part, Skipped) and "the end of the file is missing" in part.reason for part in parts
     )
+
+
+GONE = "OPS/b.xhtml: it is listed but missing"
+LISTED = [(f"{file}.xhtml#p{page}", str(page)) for file, page in zip("aabbcc", range(1, 7), strict=True)]
+
+
+def paged(*pages: int) -> str:
+    marks = (f'<p><span id="p{n}" epub:type="pagebreak" title="{n}"/>text {n}</p>' for n in pages)
+    return xhtml("".join(marks))
+
+
+def gapped(path: Path, listed: list[tuple[str, str]] = LISTED, b: str | None = None, **files: str) -> str:
+    """Files a, b and c with two pages each. b: what is in that file; None: it is missing."""
+    found = {"a.xhtml": paged(1, 2), **({} if b is None else {"b.xhtml": b}), "c.xhtml": paged(5, 6)}
+    found |= {f"{name}.xhtml": text for name, text in files.items()}
+    spine = ["a.xhtml", "b.xhtml", "c.xhtml"]
+    missing = ["b.xhtml"] if b is None else []
+    return epub(path, {**found, "nav.xhtml": nav(pages=listed)}, missing=missing, spine=spine)
+
+
+def said(path: Path | str, **part: str) -> list[str]:
+    """The texts, and of what was skipped where it is and why."""
+    parts = read(path, **part)[1]
+    return [p.text.strip() if isinstance(p, Passage) else f"{p.label()}: {p.reason}" for p in parts]
+
+
+@pytest.mark.parametrize(
+    ("pages", "expected"),
+    [
+        ("3-5", [f"pp. 2–4: {GONE}", "text 5"]),
+        ("2-3", ["text 2", f"pp. 2–4: {GONE}"]),
+        ("4-", [f"pp. 2–4: {GONE}", "text 5", "text 6"]),
+        ("1,3", ["text 1", f"pp. 2–4: {GONE}"]),
+        ("1", ["text 1"]),
+        ("5-6", ["text 5", "text 6"]),
+    ],
+)
+def test_pages_of_which_some_are_in_a_file_that_cannot_be_read(
+    tmp_path: Path, pages: str, expected: list[str]
+) -> None:
+    assert said(gapped(tmp_path / "a.epub"), pages=pages) == expected
+
+
+@pytest.mark.parametrize(
+    ("pages", "error", "message"),
+    [
+        ("3-4", DamagedDocument, f"pages 3-4 cannot be read ({GONE})"),
+        ("4", DamagedDocument, f"page 4 cannot be read ({GONE})"),
+        ("4,99", DamagedDocument, f"pages 4,99 cannot be read ({GONE})"),
+        ("99", UsageError, "it has no page 99"),
+    ],
+)
+def test_pages_that_are_all_in_a_file_that_cannot_be_read(
+    tmp_path: Path, pages: str, error: type[InputError | UsageError], message: str
+) -> None:
+    path = gapped(tmp_path / "a.epub")
+    with pytest.raises(error) as raised:
+        read(path, pages=pages)
+    assert raised.value.message == f"{path}: {message}" and raised.value.hint == "Its pages are 1 to 6."
+
+
+def test_the_only_pages_are_in_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    bare = {"a": xhtml("<p>before</p>"), "c": xhtml("<p>after</p>")}
+    path = gapped(tmp_path / "a.epub", LISTED[2:4], **bare)
+    assert read(path, pages="3-4")[0].pages == 2
+    assert said(path, pages="3-4") == [f"pp. 3–4: {GONE}", "after"], "the last page goes on"
+    with pytest.raises(DamagedDocument) as raised:
+        read(path, pages="3")
+    assert raised.value.message == f"{path}: page 3 cannot be read ({GONE})"
+    assert raised.value.hint == "Its pages are 3 to 4."
+
+
+def test_pages_that_may_be_marked_in_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """The list has none of that file: what it has, nobody knows."""
+    path = gapped(tmp_path / "a.epub", [*LISTED[:2], *LISTED[4:]])
+    assert said(path, pages="3-5") == [f"p. 2: {GONE}", "text 5"]
+    with pytest.raises(UsageError) as raised:
+        read(path, pages="3")
+    assert raised.value.message == f"{path}: it has no page 3 in what can be read of it ({GONE})"
+
+
+def test_a_list_of_pages_that_cannot_be_read(tmp_path: Path) -> None:
+    opf = (
+        '<package xmlns="http://www.idpf.org/2007/opf"><manifest>'
+        '<item id="a" href="a.xhtml" media-type="application/xhtml+xml"/>'
+        '<item id="n" href="nav.xhtml" media-type="application/xhtml+xml" properties="nav"/>'
+        '</manifest><spine><itemref idref="a"/></spine></package>'
+    )
+    path = epub(tmp_path / "a.epub", {"a.xhtml": paged(1, 2)}, opf=opf, container=CONTAINER)
+    for kind, part in (("pages", {"pages": "2"}), ("chapters", {"chapters": "1"})):
+        with pytest.raises(DamagedDocument) as raised:
+            read(path, **part)
+        assert raised.value.message == (
+            f"{path}: where its {kind} begin cannot be told (OPS/nav.xhtml: it is listed but missing)"
+        )
+    assert said(path) == ["text 1", "text 2"]
+
+
+def test_pages_after_the_place_where_a_file_breaks_off(tmp_path: Path) -> None:
+    """What the list says of them is true of what comes after the file."""
+    goes_on = xhtml('<p>goes on</p><p><span id="p5"/>text 5</p>')
+    lost = "OPS/b.xhtml: the beginning of page 4 is not marked in it"
+    path = gapped(tmp_path / "a.epub", LISTED[:5], paged(3, 4).partition('<p><span id="p4"')[0], c=goes_on)
+    assert said(path, pages="3") == ["text 3"]
+    assert said(path, pages="3-5") == ["text 3", f"pp. 3–4: {lost}", "goes on", "text 5"]
+    path = gapped(tmp_path / "a.epub", LISTED[:5], "", c=goes_on)
+    assert said(path, pages="2-4") == ["text 2", "pp. 2–4: OPS/b.xhtml: there is nothing in it", "goes on"]
+    path = gapped(tmp_path / "a.epub", b=paged(3, 4).partition('<p><span id="p4"')[0])
+    with pytest.raises(DamagedDocument) as raised:
+        read(path, pages="4")
+    assert raised.value.message == f"{path}: page 4 cannot be read ({lost})"
+
+
+@pytest.mark.parametrize("fragments", [True, False])
+def test_chapters_in_a_file_that_cannot_be_read_keep_their_numbers(tmp_path: Path, fragments: bool) -> None:
+    toc = [(f"{file}.xhtml#c{n}", f"The {n}th") for n, file in ((1, "a"), (2, "b"), (3, "b"), (4, "c"))]
+    if not fragments:
+        toc = [(link.partition("#")[0], title) for link, title in toc if title != "The 2th"]
+    files = {f"{file}.xhtml": xhtml(f'<h1 id="c{n}">{n}</h1>') for n, file in ((1, "a"), (4, "c"))}
+    spine = ["a.xhtml", "b.xhtml", "c.xhtml"]
+    path = epub(tmp_path / "a.epub", {**files, "nav.xhtml": nav(*toc)}, missing=["b.xhtml"], spine=spine)
+    last = len(toc)
+    found = {str(n): said(path, chapters=str(n)) for n in (1, last)}
+    assert found["1"][0] == "1" and found[str(last)] == ["4"]
+    for lost in map(str, range(2, last)):
+        with pytest.raises(DamagedDocument) as raised:
+            read(path, chapters=lost)
+        assert raised.value.message == f"{path}: chapter {lost} cannot be read ({GONE})"
+    where = "The 1th – The 3th" if fragments else "The 3th"
+    assert said(path, chapters=f"{last - 1}-{last}") == [f"{where}: {GONE}", "4"]
+    with pytest.raises(UsageError, match="it has no chapter 9") as missing:
+        read(path, chapters="9")
+    assert missing.value.hint == f"Its chapters are 1 to {last}."
+    every = [numbers for numbers, _ in numbered(read(path)[1])]
+    assert every == [range(1, 2), range(1 if fragments else 2, last), range(last, last + 1)]
