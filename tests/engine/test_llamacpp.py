@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from memread.engine.llamacpp.engine import LlamaEngine, Settings, resolved
+from memread.engine.llamacpp.library import uses_amx
 from memread.engine.llamacpp.model import Model, fitting_layers
 from memread.engine.llamacpp.template import chat_frame
 from memread.engine.llamacpp.vocabulary import Vocabulary
@@ -49,6 +50,13 @@ def ask(text: str, tokens: int = 24, sampling: Sampling = GREEDY) -> Request:
 def reply(engine: LlamaEngine, request: Request) -> Reply:
     engine.submit(0, request)
     return finish(engine, 0)[0]
+
+
+def test_llamas_amx_code_is_left_alone(model: Model) -> None:
+    """It computes nonsense or crashes; other processors keep the layouts that llama.cpp makes for them."""
+    sapphire = "CPU : AVX512_VNNI = 1 | AVX512_BF16 = 1 | AMX_INT8 = 1 | LLAMAFILE = 1 | REPACK = 1 | "
+    assert uses_amx(sapphire) and not uses_amx(sapphire.replace("AMX_INT8 = 1 | ", ""))
+    assert not any("AMX" in line for line in model.lib.log if "buffer size" in line)
 
 
 def greedy_by_hand(model: Model, prompt: list[int], tokens: int) -> list[int]:

@@ -343,8 +343,8 @@ def test_every_method_end_to_end_killed_and_gone_on_with(command: Command) -> No
     )
     code, out, err = command(*asked, "--out", "whole.jsonl", "--json")
     assert code == 0, err
-    assert "14 results: about " in err and "14 of 14" in err
-    assert json.loads(out)["outcomes"] == {"answered": 14}
+    assert "16 results: about " in err and "16 of 16" in err
+    assert json.loads(out)["outcomes"] == {"answered": 16}
     whole = command.folder / "whole.jsonl"
     found, _ = read(whole)
     assert {each.method for each in found} == set(METHODS)

@@ -84,6 +84,14 @@ class Library:
         return info.decode("utf-8", "replace").strip()
 
     @property
+    def repacks(self) -> bool:
+        """Whether weights may be laid out anew for this processor. Not where that would bring in llama.cpp's
+        AMX code: compiled by gcc 12 (others were not tried) it multiplies with tiles whose sizes were never
+        set, which crashes or, worse, computes something else (llama.cpp#20824 and #26954; docs/NOTES.md).
+        """
+        return not uses_amx(self.system_info())
+
+    @property
     def gpu_build(self) -> bool:
         """Whether this build could use a GPU at all."""
         return bool(self.api.llama_supports_gpu_offload())
@@ -120,6 +128,11 @@ class Library:
             free=free.value,
             total=total.value,
         )
+
+
+def uses_amx(features: str) -> bool:
+    """Whether llama.cpp's line about the processor's features says that it was built for AMX."""
+    return "AMX_INT8 = 1" in features
 
 
 @lru_cache(maxsize=1)

@@ -47,6 +47,7 @@ class Model:
             params = self.lib.api.llama_model_default_params()
             params.n_gpu_layers = layers
             params.vocab_only = vocabulary_only
+            params.use_extra_bufts = self.lib.repacks
             self.handle = self.lib.api.llama_model_load_from_file(str(path).encode(), params)
             if self.handle:
                 self.gpu_layers = layers
