@@ -81,6 +81,8 @@ def _machine(config: Config, verbose: bool) -> MemreadError | None:
     lib.verbose = verbose
     _row("llama.cpp", f"llama-cpp-python {lib.version}")
     _row("features", lib.system_info())
+    if not lib.repacks:
+        _row("", "AMX is not used: llama.cpp's code for it crashes or computes nonsense")
     _row("CPU", f"{os.cpu_count()} logical cores; {cpu_threads()} threads are used")
     gpus = [device for device in lib.devices() if device.gpu]
     for device in gpus:

@@ -164,6 +164,7 @@ def test_doctor(memread: Memread) -> None:
     for said in ("llama-cpp-python", "CPU", "tiny", "journal", "config.toml", __version__):
         assert said in ended.out
     assert re.search(r"AVX|NEON|SSE", ended.out)
+    assert ("AMX is not used" in ended.out) == ("AMX_INT8 = 1" in ended.out)
     ended = memread("doctor", "--verbose")
     assert "llama" in ended.err and ended.code == 0
     ended = memread("doctor", env={"MEMREAD_MODEL": "./nowhere.gguf"})
