@@ -174,6 +174,9 @@ def test_what_is_collected_from_parts(engine: LlamaEngine) -> None:
         assert collected(text, "c b", "A")
     for text, part in (("12}", "It is 3125."), ("a.c}", "abc"), ("a, d}", "a b c"), ("no}", "a")):
         assert not collected(text, part), "it has words of none"
+    assert collected("12, 35 and 99}", "a 12", "a 35", "a 98"), "all but one of a list"
+    for text in ("12, 99}", "12, 34, 99}", "99, 98}"):
+        assert not collected(text, "a 12, b 34", "c 35"), "its entries stand in one part, or in none"
 
 
 def test_the_mean_of_the_whole_and_the_best_line() -> None:

@@ -3,7 +3,7 @@
 What each of them would reply is a candidate. The one is taken that all make likeliest, on the mean of its
 probabilities: RAG-Sequence with thorough decoding (arXiv 2005.11401, §2.1 and §2.5), greedily. A list of
 what stands in several of the parts that they have is likely with none of them: it is not weighed. What has a
-word that stands in none is.
+word that stands in none is, unless it is such a list but for one of its entries.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from memread.engine.llamacpp.slot import Asked, common
 
 ABORTED = 2
 """llama_decode's return value when the abort callback stopped it."""
+_BETWEEN = re.compile(r"[,;\n]|\band\b", re.IGNORECASE)
+"""What parts the entries of a list."""
 WIDTH = 8
 """Prompts beside one, at most: each has a sequence of the KV cache of its own."""
 ROOM = 128
@@ -119,14 +121,19 @@ class Weighing:
 
     def _collected(self, candidate: tuple[int, ...], parts: Sequence[str]) -> bool:
         """Whether what a candidate has in its box is of several of `parts`: its words stand there, and not as
-        they follow each other in it. Nothing at all is too."""
+        they follow each other in it; or two entries of a list do, with no part that has both. Nothing at all
+        is too."""
         ids = candidate[:-1] if self._vocabulary.ends(candidate[-1]) else candidate
         said = b"".join(map(self._vocabulary.piece, ids)).decode("utf-8", "replace")
         said = (said.rpartition("}")[0] if "}" in said else said).replace("\\boxed{", " ").strip()
         if not said:
             return True
-        quoted = re.compile(rf"(?<!\w){re.escape(said)}(?!\w)", re.IGNORECASE)
-        return not any(map(quoted.search, parts)) and _words(said) <= _words("\n".join(parts)) | {"and"}
+        if _having(said, parts):
+            return False
+        if _words(said) <= _words("\n".join(parts)) | {"and"}:
+            return True
+        entries = [_having(entry, parts) for entry in _BETWEEN.split(said) if entry.strip()]
+        return any(not one & other for one, other in itertools.combinations(filter(None, entries), 2))
 
     def _candidates(
         self, sequences: list[int], ends: list[int], first: list[Any], refusing: int, limit: int
@@ -198,6 +205,12 @@ def _refuses(row: Any, asked: Asked) -> bool:
     """Whether a reply refuses that goes on with the log-probabilities `row` behind its opening."""
     likely = math.exp(row[asked.refusing])
     return likely >= asked.refused_from if asked.refused_from else int(row.argmax()) == asked.refusing
+
+
+def _having(said: str, parts: Sequence[str]) -> set[int]:
+    """Which of `parts` say it."""
+    quoted = re.compile(rf"(?<!\w){re.escape(said.strip())}(?!\w)", re.IGNORECASE)
+    return {place for place, part in enumerate(parts) if quoted.search(part)}
 
 
 def _words(text: str) -> set[str]:
