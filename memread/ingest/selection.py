@@ -67,15 +67,17 @@ class Selection(msgspec.Struct, frozen=True):
     def nothing(self, name: str, bounds: Sequence[str], unread: Sequence[Skipped] = ()) -> UsageError:
         """The error of a document that has nothing of it. bounds: its own first and last, if it has any.
         unread: parts that may have it and cannot be read."""
-        hint = f"Its {self.kind} are {bounds[0]} to {bounds[-1]}." if bounds else ""
-        if not unread:
-            return UsageError(f"{name}: it has no {self.label}", hint)
-        return UsageError(f"{name}: it has no {self.label} in what can be read of it ({_why(unread)})", hint)
+        among = f" in what can be read of it ({_why(unread)})" if unread else ""
+        return UsageError(f"{name}: it has no {self.label}{among}", self._range_of(bounds))
 
     def unreadable(self, name: str, bounds: Sequence[str], lost: Sequence[Skipped]) -> DamagedDocument:
         """The error of a document of which it can read nothing of it. lost: where it is."""
-        hint = f"Its {self.kind} are {bounds[0]} to {bounds[-1]}." if bounds else ""
-        return DamagedDocument(f"{name}: {self.label} cannot be read ({_why(lost)})", hint)
+        message = f"{name}: {self.label} cannot be read ({_why(lost)})"
+        return DamagedDocument(message, self._range_of(bounds))
+
+    def _range_of(self, bounds: Sequence[str]) -> str:
+        """What the document has instead, for a hint."""
+        return f"Its {self.kind} are {bounds[0]} to {bounds[-1]}." if bounds else ""
 
 
 def parse(kind: Kind, text: str) -> Selection:
