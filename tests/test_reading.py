@@ -91,6 +91,16 @@ def read(reading: Reading, until: Callable[[events.Event], bool] = lambda event:
     return seen
 
 
+def stopped(reading: Reading, number: int) -> list[events.Event]:
+    """The events of a reading that is stopped once segment `number` is read, to their end."""
+    seen = []
+    for event in reading.events():
+        seen.append(event)
+        if segment_done(number)(event):
+            reading.stop()
+    return seen
+
+
 def memories(seen: list[events.Event]) -> dict[int, str]:
     return {e.segment.index: e.memory for e in seen if isinstance(e, events.MemoryUpdated)}
 
@@ -202,12 +212,7 @@ def test_a_text_with_another_beginning_hides_no_run(engine: LlamaEngine, journal
 
 
 def test_stop_answers_from_what_was_read(engine: LlamaEngine, journal: Journal) -> None:
-    reading = Reading(task(), engine, journal)
-    seen = []
-    for event in reading.events():
-        seen.append(event)
-        if segment_done(3)(event):
-            reading.stop()
+    seen = stopped(Reading(task(), engine, journal), 3)
     whole = read(Reading(task(), engine, None))
     partial = answer(seen)
     assert not partial.coverage.complete and 4 <= partial.coverage.segments < len(memories(whole))
@@ -302,12 +307,7 @@ def test_stop_while_the_text_is_compared_answers_from_all_that_was_read(
 
 
 def test_stop_while_the_text_is_compared_keeps_the_evidence(engine: LlamaEngine, journal: Journal) -> None:
-    reading = Reading(task(), engine, journal)
-    first = []
-    for event in reading.events():
-        first.append(event)
-        if segment_done(5)(event):
-            reading.stop()
+    first = stopped(Reading(task(), engine, journal), 5)
     seen = stopped_while_compared(engine, journal, 0)[0]
     assert answer(seen).evidence == answer(first).evidence and answer(seen).text == answer(first).text
 
