@@ -1,117 +1,47 @@
-"""A whole reading, with llama.cpp and a real journal: recorded, stopped, gone on with."""
+"""A whole reading, with llama.cpp and a real journal: recorded, gone on with, of several questions."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from memread import events, profile
+from memread import events
 from memread.asking import Task
-from memread.engine.llamacpp.engine import LlamaEngine, Settings
-from memread.engine.llamacpp.model import Model
-from memread.engine.scripted import ScriptedEngine
+from memread.engine.llamacpp.engine import LlamaEngine
 from memread.errors import FileUnreadable
 from memread.evidence.statements import statements
 from memread.journal import Journal
 from memread.reading import Reading
-from memread.types import Answer, Budget, Claim, DocumentInfo, Locator, Passage, Request, Skipped
-
-PROFILE = profile.loads(
-    """
-    name = "test"
-    [wording]
-    update = "Q {prompt} M {memory} S {chunk}"
-    answer = "Q {prompt} M {memory}"
-    [budget]
-    segment = 60
-    memory = 24
-    answer = 12
-    """,
-    "test",
+from memread.types import Budget, Claim, Locator, Passage, Skipped
+from tests.readings import (
+    PROFILE,
+    QUESTIONS,
+    TEXT,
+    answer,
+    memories,
+    numbered,
+    read,
+    reader,
+    scripted,
+    segment_done,
+    task,
 )
-TEXT = "".join(f"Line {n}: the ship sailed {n * 37 % 101} miles to the west that day.\n" for n in range(60))
 
 
 @pytest.fixture(scope="module")
 def engine(tiny_gguf: Path) -> Iterator[LlamaEngine]:
-    with Model(tiny_gguf) as model:
-        made = LlamaEngine(model, Settings(context=512, batch=64), name="tiny", digest="sha256:tiny")
+    with reader(tiny_gguf) as made:
         yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")
 def several(tiny_gguf: Path) -> Iterator[LlamaEngine]:
     """An engine for several requests at a time."""
-    with Model(tiny_gguf) as model:
-        settings = Settings(context=512, slots=2, batch=64)
-        made = LlamaEngine(model, settings, name="tiny", digest="sha256:tiny")
+    with reader(tiny_gguf, slots=2) as made:
         yield made
-        made.close()
-
-
-def task(
-    text: str = TEXT,
-    *,
-    question: str = "how far?",
-    questions: tuple[str, ...] = (),
-    extra: tuple[Skipped, ...] = (),
-) -> Task:
-    def passages() -> Iterator[Passage | Skipped]:
-        line = 1
-        for start in range(0, len(text), 500):
-            part = text[start : start + 500]
-            yield Passage(part, Locator(line=line), min(1.0, (start + len(part)) / len(text)))
-            line += part.count("\n")
-            yield from extra if start == 500 else ()
-
-    document = DocumentInfo(name="log.txt", format="text", size=len(text))
-    return Task(
-        documents=(document,),
-        inputs=("/log.txt",),
-        passages=passages(),
-        questions=questions or (question,),
-        profile=PROFILE,
-    )
-
-
-def read(reading: Reading, until: Callable[[events.Event], bool] = lambda event: False) -> list[events.Event]:
-    """The events; the reading is abandoned, as a crash would, after one for which `until` holds."""
-    seen = []
-    running = reading.events()
-    for event in running:
-        seen.append(event)
-        if until(event):
-            break
-    running.close()
-    return seen
-
-
-def stopped(reading: Reading, number: int) -> list[events.Event]:
-    """The events of a reading that is stopped once segment `number` is read, to their end."""
-    seen = []
-    for event in reading.events():
-        seen.append(event)
-        if segment_done(number)(event):
-            reading.stop()
-    return seen
-
-
-def memories(seen: list[events.Event]) -> dict[int, str]:
-    return {e.segment.index: e.memory for e in seen if isinstance(e, events.MemoryUpdated)}
-
-
-def answer(seen: list[events.Event]) -> Answer:
-    assert isinstance(seen[-1], events.Answered)
-    return seen[-1].answer
-
-
-def segment_done(number: int) -> Callable[[events.Event], bool]:
-    return lambda event: isinstance(event, events.MemoryUpdated) and event.segment.index == number
 
 
 def test_a_reading_is_recorded_before_it_is_seen(engine: LlamaEngine, journal: Journal) -> None:
@@ -211,159 +141,6 @@ def test_a_text_with_another_beginning_hides_no_run(engine: LlamaEngine, journal
     assert not any(isinstance(event, events.Notice) for event in (*goes_on, *again))
 
 
-def test_stop_answers_from_what_was_read(engine: LlamaEngine, journal: Journal) -> None:
-    seen = stopped(Reading(task(), engine, journal), 3)
-    whole = read(Reading(task(), engine, None))
-    partial = answer(seen)
-    assert not partial.coverage.complete and 4 <= partial.coverage.segments < len(memories(whole))
-    assert journal.runs()[0].status == "partial"
-    assert any(isinstance(event, events.Stopping) for event in seen)
-    rest = read(Reading(task(), engine, journal))
-    assert answer(rest).memory == answer(whole).memory and answer(rest).text == answer(whole).text
-
-
-def scripted(press: Callable[[Request], bool], pressed: Callable[[], None]) -> ScriptedEngine:
-    """An engine; `pressed` is called once, in the middle of the first request for which `press` holds."""
-    due = [pressed]
-
-    def script(request: Request, prompt: str) -> str:
-        if due and press(request):
-            due.pop()()
-        return "The ship sailed 37 miles."
-
-    return ScriptedEngine(script)
-
-
-def test_stop_while_it_answers_keeps_what_was_read(journal: Journal) -> None:
-    readings: list[Reading] = []
-    engine = scripted(lambda request: request.kind == "answer", lambda: readings[0].stop())
-    readings.append(Reading(task(), engine, journal))
-    seen = read(readings[0])
-    assert answer(seen).cut and not answer(seen).whole and answer(seen).coverage.complete
-    assert journal.runs()[0].status == "partial"
-    again = read(Reading(task(), engine, journal))
-    assert memories(seen) and not memories(again), "it only answers again"
-    assert answer(again).whole and answer(again).coverage == answer(seen).coverage
-    assert [row.status for row in journal.runs()] == ["done"]
-
-
-def test_stop_before_anything_is_read(engine: LlamaEngine, journal: Journal) -> None:
-    reading = Reading(task(), engine, journal)
-    running = reading.events()
-    seen = [next(running)]
-    reading.stop()
-    seen += list(running)
-    assert answer(seen).text == "" or answer(seen).coverage.segments <= 1
-    assert not answer(seen).coverage.complete
-
-
-def stopped_while_compared(
-    engine: LlamaEngine, journal: Journal, came: int, made: Task | None = None
-) -> dict[int, list[events.Event]]:
-    """The events of a reading that is gone on with, stopped when `came` characters of its text have come."""
-    made = made or task()
-    release = threading.Event()
-
-    def silent() -> Iterator[Passage | Skipped]:
-        before = 0
-        for part in made.passages:
-            if isinstance(part, Passage) and (before := before + len(part.text)) > came:
-                break
-            yield part
-        release.wait(30)
-
-    reading = Reading(msgspec.structs.replace(made, passages=silent()), engine, journal)
-    threading.Timer(1.0, reading.stop).start()  # until then, what has come is compared
-    seen = numbered(reading)
-    release.set()
-    return seen
-
-
-@pytest.mark.parametrize("came", [0, 1000])
-def test_stop_while_the_text_is_compared_answers_from_all_that_was_read(
-    engine: LlamaEngine, journal: Journal, came: int
-) -> None:
-    """And says no more, and no less, than the sitting that read it would have."""
-    skipped = Skipped(Locator(page="4"), "no text layer")
-    first = read(Reading(task(extra=(skipped,)), engine, journal), segment_done(7))
-    seen = stopped_while_compared(engine, journal, came, task(extra=(skipped,)))[0]
-    started, last = seen[0], [e.segment for e in first if isinstance(e, events.MemoryUpdated)]
-    assert isinstance(started, events.RunStarted) and started.resumed == 8
-    assert started.memory == memories(first)[7] and not memories(seen)
-    partial = answer(seen)
-    assert partial.text and not partial.coverage.complete and partial.memory == memories(first)[7]
-    assert (partial.coverage.segments, partial.coverage.tokens) == (8, sum(each.tokens for each in last))
-    assert (partial.coverage.last, partial.coverage.fraction) == (last[-1].span, last[-1].fraction)
-    assert partial.coverage.skipped == seen.count(skipped) == 1
-    (said,) = [event.message for event in seen if isinstance(event, events.Notice)]
-    assert "of the 8 segments read earlier had been compared" in said
-    assert said.startswith("It was stopped when 0 ") == (came == 0)
-    (row,) = journal.runs()
-    assert (row.status, row.steps) == ("partial", 8) and journal.show(row.run_id).answer == partial
-    whole = read(Reading(task(extra=(skipped,)), engine, None))
-    rest = read(Reading(task(extra=(skipped,)), engine, journal))
-    assert min(memories(rest)) == 8 and answer(rest).coverage == answer(whole).coverage
-    assert answer(rest).memory == answer(whole).memory and answer(rest).text == answer(whole).text
-
-
-def test_stop_while_the_text_is_compared_keeps_the_evidence(engine: LlamaEngine, journal: Journal) -> None:
-    first = stopped(Reading(task(), engine, journal), 5)
-    seen = stopped_while_compared(engine, journal, 0)[0]
-    assert answer(seen).evidence == answer(first).evidence and answer(seen).text == answer(first).text
-
-
-def test_stop_before_it_is_known_whose_text_it_is(engine: LlamaEngine, journal: Journal) -> None:
-    """Of a pipe nothing has come, and of a file that has changed: the earlier run says nothing of them."""
-    stream = msgspec.structs.replace(task().documents[0], size=None)
-
-    def piped() -> Task:
-        return msgspec.structs.replace(task(), documents=(stream,))
-
-    read(Reading(piped(), engine, journal), segment_done(7))
-    (before,) = journal.runs()
-    for made in (piped(), task(TEXT + "More.\n")):
-        seen = stopped_while_compared(engine, journal, 0, made)[0]
-        started = seen[0]
-        assert isinstance(started, events.RunStarted) and not started.resumed and not started.recorded
-        assert answer(seen).text == "" and answer(seen).coverage.segments == 0
-        assert any(isinstance(event, events.Notice) and before.run_id in event.message for event in seen)
-        (after,) = journal.runs()
-        assert (after.steps, after.answer) == (before.steps, before.answer)
-    assert answer(stopped_while_compared(engine, journal, 1000, piped())[0]).coverage.segments == 8
-    assert min(memories(read(Reading(piped(), engine, journal)))) == 8
-
-
-def test_stop_while_the_text_is_compared_for_several_questions(
-    several: LlamaEngine, journal: Journal
-) -> None:
-    """One has been read farther than another, and one never."""
-    read(Reading(task(question=QUESTIONS[0]), several, journal), segment_done(1))
-    read(Reading(task(question=QUESTIONS[1]), several, journal), segment_done(7))
-    seen = stopped_while_compared(several, journal, 1000, task(questions=QUESTIONS))
-    assert [answer(seen[number]).coverage.segments for number in range(3)] == [2, 8, 0]
-    assert not any(memories(each) for each in seen.values())
-    assert {row.question: row.steps for row in journal.runs()} == dict(zip(QUESTIONS, (2, 8, 0), strict=True))
-
-
-def test_stop_ends_a_wait_for_a_silent_pipe(engine: LlamaEngine) -> None:
-    release = threading.Event()
-
-    def silent() -> Iterator[Passage | Skipped]:
-        yield Passage(TEXT[:1500], Locator(line=1))
-        release.wait(30)
-
-    made = task()
-    made = Task(made.documents, ("-",), silent(), made.questions, made.profile)
-    reading = Reading(made, engine, None)
-    seen = []
-    for event in reading.events():
-        seen.append(event)
-        if segment_done(1)(event):
-            threading.Timer(0.7, reading.stop).start()
-    release.set()
-    assert not answer(seen).coverage.complete and answer(seen).coverage.segments >= 1
-
-
 def test_skipped_parts_are_told_again_after_a_resume(engine: LlamaEngine, journal: Journal) -> None:
     skipped = Skipped(Locator(page="4"), "no text layer")
     read(Reading(task(extra=(skipped,)), engine, journal), segment_done(8))
@@ -411,23 +188,6 @@ def test_budget_of_the_profile_is_used(engine: LlamaEngine) -> None:
     started = seen[0]
     assert isinstance(started, events.RunStarted) and started.budget == Budget(1024, 60, 24, 12)
     assert all(e.segment.tokens <= 60 for e in seen if isinstance(e, events.SegmentStarted))
-
-
-QUESTIONS = ("how far?", "where to?", "who sailed?")
-
-
-def numbered(
-    reading: Reading, until: Callable[[int, events.Event], bool] = lambda number, event: False
-) -> dict[int, list[events.Event]]:
-    """The events of every question; the reading is abandoned after one for which `until` holds."""
-    seen: dict[int, list[events.Event]] = {}
-    running = reading.numbered_events()
-    for number, event in running:
-        seen.setdefault(number, []).append(event)
-        if until(number, event):
-            break
-    running.close()
-    return seen
 
 
 def test_several_questions_get_the_answers_they_get_alone(engine: LlamaEngine) -> None:
@@ -492,30 +252,6 @@ def test_an_edit_forks_every_run(engine: LlamaEngine, journal: Journal) -> None:
         whole = read(Reading(task(edited, question=question), engine, None))
         assert answer(second[number]).memory == answer(whole).memory
     assert len(journal.runs()) == 4
-
-
-def test_stop_answers_every_question_from_what_was_read(several: LlamaEngine, journal: Journal) -> None:
-    reading = Reading(task(questions=QUESTIONS), several, journal)
-    seen: dict[int, list[events.Event]] = {}
-    for number, event in reading.numbered_events():
-        seen.setdefault(number, []).append(event)
-        if number == 2 and segment_done(3)(event):
-            reading.stop()
-    for number in range(len(QUESTIONS)):
-        coverage = answer(seen[number]).coverage
-        assert not coverage.complete and coverage.segments == len(memories(seen[number])) >= 3
-    assert [row.status for row in journal.runs()] == ["partial"] * 3
-
-
-def test_stop_ends_those_that_read_while_another_is_answered(journal: Journal) -> None:
-    readings: list[Reading] = []
-    plain = scripted(lambda request: False, lambda: None)
-    read(Reading(task(), plain, journal), lambda event: isinstance(event, events.AnswerStarted))
-    engine = scripted(lambda request: request.kind == "answer", lambda: readings[0].stop())
-    readings.append(Reading(task(questions=("how far?", "new?")), engine, journal))
-    seen = numbered(readings[0])
-    assert not memories(seen[0]) and answer(seen[0]).coverage.complete
-    assert not answer(seen[1]).coverage.complete
 
 
 def test_killed_among_the_answers_nothing_is_read_again(journal: Journal) -> None:

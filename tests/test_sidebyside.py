@@ -11,8 +11,7 @@ import pytest
 
 from memread import events
 from memread.asking import Task
-from memread.engine.llamacpp.engine import LlamaEngine, Settings
-from memread.engine.llamacpp.model import Model
+from memread.engine.llamacpp.engine import LlamaEngine
 from memread.engine.scripted import ScriptedEngine
 from memread.followup import follow_up
 from memread.journal import Journal
@@ -20,19 +19,16 @@ from memread.reading import Reading
 from memread.report import page
 from memread.sidebyside import SideBySide, reading_for
 from memread.types import Budget, Locator, Request, Skipped
-from tests.test_reading import TEXT, answer, memories, numbered, segment_done
-from tests.test_reading import task as one
+from tests.readings import TEXT, answer, memories, numbered, reader, segment_done
+from tests.readings import task as one
 
 LANES = 3
 
 
 @pytest.fixture(scope="module")
 def engine(tiny_gguf: Path) -> Iterator[LlamaEngine]:
-    with Model(tiny_gguf) as model:
-        settings = Settings(context=512, slots=LANES, batch=64)
-        made = LlamaEngine(model, settings, name="tiny", digest="sha256:tiny")
+    with reader(tiny_gguf, slots=LANES) as made:
         yield made
-        made.close()
 
 
 def task(text: str = TEXT, *, lanes: int = LANES, extra: tuple[Skipped, ...] = ()) -> Task:
