@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import mean
 
 from benchmarks.models import embedded
-from memread.memory import Frequencies, with_nearest, within
+from memread.memory import SHARE, Frequencies, with_nearest, within
 from memread.segment import segments
 from memread.train.data.corpus import Corpus, MultiHop, Written
 from memread.train.vocabulary import PromptVocabulary, open_vocabulary
@@ -35,12 +35,15 @@ def main() -> None:
     parser.add_argument("--segment", type=int, default=400)
     parser.add_argument("--memory", type=int, default=256)
     parser.add_argument("--nearest", type=int, default=3)
+    parser.add_argument("--share", type=float, default=SHARE, help="0: as many lines as fit, as in a skim")
     given = parser.parse_args()
     vocabulary, _ = open_vocabulary(embedded())
     corpus, draw = Corpus("train", given.texts), random.Random(0)
     found: dict[str, list[tuple[bool, bool, int, int]]] = defaultdict(list)
     for kind, question, answers, evidence, text in _asked(corpus, draw, given):
-        memory = read(text, question, vocabulary, given.segment, given.memory, given.nearest)
+        memory = read(
+            text, question, vocabulary, given.segment, given.memory, given.nearest, share=given.share
+        )
         known = memory.casefold()
         found[kind].append(
             (
@@ -59,13 +62,20 @@ def main() -> None:
 
 
 def read(
-    text: str, question: str, vocabulary: PromptVocabulary, segment: int, limit: int, nearest: int
+    text: str,
+    question: str,
+    vocabulary: PromptVocabulary,
+    segment: int,
+    limit: int,
+    nearest: int,
+    *,
+    share: float = SHARE,
 ) -> str:
     """The memory after `text`, where a model notes nothing."""
     memory, met = "", Frequencies()
     for part in cut(text, vocabulary, segment):
         met = met.after(part, question)
-        memory = with_nearest(memory, part, question, nearest, met)
+        memory = with_nearest(memory, part, question, nearest, met, share)
         memory = within(memory, question, limit, vocabulary, met)
     return memory
 

@@ -161,6 +161,7 @@ def read(
     record: bool = False,
     fresh: bool = False,
     lanes: int | None = None,
+    skim: bool | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> OpenReading:
     """A reading of `documents`, to be entered with `with` and iterated; see OpenReading.
@@ -172,6 +173,7 @@ def read(
     record: keep the reading in the journal; an unfinished one with the same documents, question and settings
     is then gone on with, unless `fresh`.
     lanes: so many parts of the text are read side by side, and their memories merged; with one question only.
+    skim: the model answers from the sentences nearest to the question, without reading the text itself.
     settings: any others by name, as `memread config` lists them: {"budget.segment": 4000}. Tokens, all
     budgets. What is not given comes from MEMREAD_* variables, config.toml, and the profile.
 
@@ -180,8 +182,7 @@ def read(
     from memread.ingest import resolve, select_part
 
     given = {**(settings or {}), "model": _name(model), "profile": _name(profile)}
-    if lanes is not None:
-        given["lanes"] = lanes
+    given |= {name: value for name, value in {"lanes": lanes, "skim": skim}.items() if value is not None}
     names = [documents] if isinstance(documents, str | os.PathLike) else documents
     questions = [question] if isinstance(question, str) else list(question or ())
     if not all(each.strip() for each in questions):
@@ -207,6 +208,7 @@ def ask(
     record: bool = ...,
     fresh: bool = ...,
     lanes: int | None = ...,
+    skim: bool | None = ...,
     settings: Mapping[str, object] | None = ...,
 ) -> Answer: ...
 @overload
@@ -224,6 +226,7 @@ def ask(
     record: bool = ...,
     fresh: bool = ...,
     lanes: int | None = ...,
+    skim: bool | None = ...,
     settings: Mapping[str, object] | None = ...,
 ) -> list[Answer]: ...
 def ask(
@@ -240,6 +243,7 @@ def ask(
     record: bool = False,
     fresh: bool = False,
     lanes: int | None = None,
+    skim: bool | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Answer | list[Answer]:
     """Read `documents` to their end and answer: an Answer, or for a list of questions a list of them.
@@ -259,6 +263,7 @@ def ask(
         record=record,
         fresh=fresh,
         lanes=lanes,
+        skim=skim,
         settings=settings,
     ) as reading:
         return reading.answer if question is None or isinstance(question, str) else reading.answers
@@ -277,7 +282,8 @@ def prepared(
 ) -> Iterator[tuple[Task, Engine]]:
     """What a Reading is made of: documents looked into, model loaded. questions: none, a summary.
 
-    Raises UsageError for lanes with several questions, and what opening and loading raise.
+    Raises UsageError for lanes with several questions or a skim, and for a skim without a question; and what
+    opening and loading raise.
     """
     from memread.compose import engine_for
     from memread.ingest import open_documents, read_all
@@ -285,6 +291,12 @@ def prepared(
     if config.lanes > 1 and len(questions) > 1:
         raise UsageError(
             f"lanes are for one question, and there are {len(questions)}", "Leave out --lanes, or ask one."
+        )
+    if config.skim and (config.lanes > 1 or not questions):
+        what = "lanes are read by the model" if questions else "a summary needs all of the text"
+        raise UsageError(
+            f"a skim looks for sentences near to a question; {what}",
+            "Leave out --lanes." if questions else "Ask a question, or leave out --skim.",
         )
     with ExitStack() as stack:
         documents, left_out = open_documents(
@@ -294,7 +306,15 @@ def prepared(
             stack.callback(document.close)
         slots = config.lanes if config.lanes > 1 else min(len(questions), SLOTS) or 1
         ready = stack.enter_context(
-            engine_for(config, *questions, slots=slots, verbose=verbose, apart=config.worker, say=say)
+            engine_for(
+                config,
+                *questions,
+                slots=slots,
+                verbose=verbose,
+                skim=config.skim,
+                apart=config.worker,
+                say=say,
+            )
         )
         infos = tuple(document.info for document in documents)
         task = Task(

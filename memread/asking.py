@@ -324,6 +324,7 @@ class Asking:
             summary=task.summary,
             lanes=task.lanes,
             unchanged=task.profile.wording.unchanged,
+            skim=task.profile.skim,
             lane=self.number if task.lanes > 1 else 0,
         )
 

@@ -10,7 +10,7 @@ import msgspec
 
 from memread import planning, registry, weights
 from memread.config import Config, profiles_dir
-from memread.profile import Profile
+from memread.profile import Profile, skimming
 from memread.protocols import Engine, Tokenizer
 from memread.registry import InstalledModel
 from memread.tuning import Choice, choice_for
@@ -82,19 +82,20 @@ def engine_for(
     *questions: str,
     slots: int = 1,
     verbose: bool = False,
+    skim: bool = False,
     apart: bool = False,
     say: weights.Say = lambda text, share: None,
 ) -> Iterator[Ready]:
     """The engine that the settings name, loaded, with a context that fits the profile and all questions.
 
     questions: none, the profile's request for a summary. slots: requests at a time, each with a context of
-    its own. apart: in a process of its own, whose crash is survived. say: told how far a model is that is
-    made ready at its first use. Raises ModelError, QuestionTooLong, OutOfMemory, ConfigError, EngineFailed,
-    ServerError.
+    its own. skim: the model will only answer (Profile.skim). apart: in a process of its own, whose crash is
+    survived. say: told how far a model is that is made ready at its first use. Raises ModelError,
+    QuestionTooLong, OutOfMemory, ConfigError, EngineFailed, ServerError.
     """
     if config.url is not None:
         with connected(config) as connection:
-            yield served(config, connection, questions, slots)
+            yield served(config, connection, questions, slots, skim=skim)
         return
     from memread.engine.llamacpp.engine import LlamaEngine
     from memread.engine.llamacpp.library import library
@@ -103,6 +104,7 @@ def engine_for(
 
     found = registry.find(config.model, config.model_folders)
     profile = chosen_profile(config, found)
+    profile = skimming(profile, config.segment) if skim else profile
     layers = None if config.gpu_layers == "auto" else config.gpu_layers
     budget = profile.budget
     room = slots * max(budget.segment + 2 * budget.memory + budget.query, config.context)
@@ -167,11 +169,19 @@ def _local(config: Config, stack: ExitStack) -> Local:
     return Local(model.vocabulary, model.frame, tokenizer, dict(found.header.metadata))
 
 
-def served(config: Config, connection: Connection, questions: Sequence[str] = (), slots: int = 1) -> Ready:
+def served(
+    config: Config,
+    connection: Connection,
+    questions: Sequence[str] = (),
+    slots: int = 1,
+    *,
+    skim: bool = False,
+) -> Ready:
     """An engine on a server, whose context is not ours to choose. Raises QuestionTooLong, ContextTooSmall."""
     from memread.engine.http.engine import Settings
 
     profile = served_profile(config, connection)
+    profile = skimming(profile, config.segment) if skim else profile
     longest = max(questions or (profile.wording.summary,), key=connection.tokenizer.count)
     room = connection.context or config.context
     fitted, need = planning.fit(

@@ -53,6 +53,7 @@ class Config(msgspec.Struct, frozen=True):
     memory: int | None
     answer: int | None
     lanes: int
+    skim: bool
     temperature: float | None
     top_p: float | None
     seed: int | None
@@ -162,6 +163,7 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
         memory=values["budget.memory"],
         answer=values["budget.answer"],
         lanes=values["lanes"],
+        skim=values["skim"],
         temperature=values["sampling.temperature"],
         top_p=values["sampling.top_p"],
         seed=values["sampling.seed"],

@@ -33,6 +33,8 @@ class RunStarted(msgspec.Struct, frozen=True, tag="run_started"):
     """Parts of the text that are read side by side, at most."""
     unchanged: str = ""
     """The word by which a reply says that the memory stays (Wording.unchanged)."""
+    skim: bool = False
+    """The model notes nothing: the memory is made of the sentences nearest to the question (Profile.skim)."""
     lane: int = 0
     """Which of them this reading reads, from 1; 0: it merges what those came to, or there is one only."""
 

@@ -12,14 +12,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from typing import Literal
 
 import msgspec
 
 from memread import guard, prompts
-from memread.events import AnswerStarted, Event, MemoryUpdated, ReplyRejected, SegmentStarted, Stopping
-from memread.memory import Frequencies, rewritten, with_nearest, within
+from memread.events import (
+    AnswerStarted,
+    Event,
+    MemoryUpdated,
+    Notice,
+    ReplyRejected,
+    SegmentStarted,
+    Stopping,
+)
+from memread.memory import SHARE, Frequencies, rewritten, with_nearest, within
 from memread.profile import Profile
 from memread.protocols import Tokenizer
 from memread.types import (
@@ -31,13 +39,23 @@ from memread.types import (
     Request,
     Sampling,
     Segment,
+    SegmentInfo,
     Skipped,
     Span,
 )
 
 Flow = Generator[Request | Event, Reply | None, Answer]
+Outcome = Literal["updated", "unchanged", "kept"]
+
+NOTHING_NEAR = (
+    "No sentence of the text has enough words of the question in it: the answer rests on nothing. Ask in the "
+    "words of the text, or let the model read it, without --skim."
+)
+"""What is told where a skim has found nothing."""
 
 _BRACE = re.compile(r"\\boxed\{|[{}]")
+_SKIMMED = 8
+"""Sentences of a section that a skim takes into a memory, where the profile says no number."""
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 
 
@@ -58,8 +76,18 @@ class Progress(msgspec.Struct):
 
     def past(self, segment: Segment, question: str, profile: Profile) -> None:
         """Count the words of `segment`, which is read."""
-        if profile.wording.unchanged:
+        if profile.wording.unchanged or profile.skim:
             self.met = self.met.after(segment.text, question)
+
+    def after(self, segment: SegmentInfo, memory: str, outcome: Outcome, counts: Counts) -> None:
+        """Go on to after `segment`, which left this memory."""
+        self.memory = memory
+        self.segments += 1
+        self.tokens += segment.tokens
+        self.kept += outcome == "kept"
+        self.fraction = segment.fraction
+        self.last = segment.span
+        self.counts += counts
 
 
 def flow(
@@ -91,6 +119,8 @@ def read(
         if isinstance(item, Skipped):
             now.skipped += 1
             yield item
+        elif isinstance(item, Segment) and profile.skim:
+            yield from _skim(question, item, profile, tokenizer, now)
         elif isinstance(item, Stopping) or not (
             yield from _read(question, item, profile, frame, tokenizer, now)
         ):
@@ -133,7 +163,7 @@ def _read(
     counts = Counts()
     before, reason = now.met, ""
     now.past(segment, question, profile)
-    outcome: Literal["updated", "unchanged", "kept"] = "kept"
+    outcome: Outcome = "kept"
     memory = now.memory
     samplings = (profile.sampling, profile.retry) if segment.text.strip() else ()
     for attempt, sampling in enumerate(samplings):
@@ -163,15 +193,26 @@ def _read(
         yield ReplyRejected(info, attempt, reason, reply.text)
     if not samplings:
         outcome, reason = "unchanged", "the section is blank"
-    now.memory = memory
-    now.segments += 1
-    now.tokens += info.tokens
-    now.kept += outcome == "kept"
-    now.fraction = info.fraction
-    now.last = info.span
-    now.counts += counts
+    now.after(info, memory, outcome, counts)
     yield MemoryUpdated(info, memory, outcome, counts, reason)
     return True
+
+
+def _skim(
+    question: str, segment: Segment, profile: Profile, tokenizer: Tokenizer, now: Progress
+) -> Iterator[Event]:
+    """One segment, of which the memory gets what is nearest to the question; no model is asked."""
+    info = segment.info
+    yield SegmentStarted(info)
+    now.past(segment, question, profile)
+    known = now.memory if now.memory != profile.wording.initial_memory else ""
+    # Larger models are not misled by what else a memory says, and miss less in a full one (docs/NOTES.md).
+    share = SHARE if profile.nearest else 0.0
+    made = with_nearest(known, segment.text, question, profile.nearest or _SKIMMED, now.met, share)
+    memory = within(made, question, profile.budget.memory, tokenizer, now.met) or now.memory
+    outcome: Outcome = "unchanged" if memory == now.memory else "updated"
+    now.after(info, memory, outcome, Counts())
+    yield MemoryUpdated(info, memory, outcome)
 
 
 def _answer(
@@ -184,6 +225,8 @@ def _answer(
     in_box = cut = False
     likely = None
     if now.segments:
+        if profile.skim and now.memory == profile.wording.initial_memory:
+            yield Notice(NOTHING_NEAR)
         yield AnswerStarted(now.memory)
         prompt = prompts.answer(profile, frame, question=question, memory=now.memory)
         lines = now.memory.split("\n") if profile.likely_from else []

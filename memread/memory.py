@@ -6,17 +6,18 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, pairwise
 
 import msgspec
 
 from memread.evidence.statements import sentences
-from memread.evidence.words import stems, words
+from memread.evidence.words import words
 from memread.protocols import Tokenizer
 
 _LONGEST = 400
 """Characters of a sentence that come to a memory, at most."""
-_SHARE = 0.6
+SHARE = 0.6
 """Of what the best line has in common with the question: lines with less give way (docs/TRAINING.md)."""
 _ONWARD = 2
 """Lines that only go on from names of others, at most."""
@@ -40,10 +41,10 @@ class Frequencies(msgspec.Struct, frozen=True):
 
     def after(self, section: str, question: str) -> Frequencies:
         """The same once `section` is read too."""
-        asked = stems(question)
+        asked = _stems(question)
         told = [*_told(section, asked)]
         having = Counter(self.having)
-        having.update(chain.from_iterable(asked & stems(text) for text in told))
+        having.update(chain.from_iterable(asked & _stems(text) for text in told))
         return Frequencies(self.sentences + len(told), dict(having))
 
     def worth(self, words: Iterable[str]) -> float:
@@ -70,7 +71,9 @@ def rewritten(known: str, reply: str, unchanged: str) -> str:
     return "\n".join(_once([*old, *new]))
 
 
-def with_nearest(memory: str, section: str, question: str, count: int, met: Frequencies) -> str:
+def with_nearest(
+    memory: str, section: str, question: str, count: int, met: Frequencies, share: float = SHARE
+) -> str:
     """`memory` and sentences of `section`: up to `count` that have most in common with the question, and up
     to two that go on from names which those say and the question does not.
 
@@ -78,18 +81,19 @@ def with_nearest(memory: str, section: str, question: str, count: int, met: Freq
     stands from the first such word on. Lines that have far less in common with the question than the best one
     give way, unless they are the best about one of its names: a small model is misled by them.
 
-    met: with `section`.
+    met: with `section`. share: lines with less than this of what the best has in common are such lines; 0:
+    none is.
     """
-    asked = stems(question)
+    asked = _stems(question)
     lines = memory.split("\n") if memory else []
     told = [*_told(section, asked)]
-    shared = [asked & stems(text) for text in told]
+    shared = [asked & _stems(text) for text in told]
     worth = [*map(met.worth, shared)]
     least = min(2, len(asked))
     fit = [place for place, common in enumerate(shared) if len(common) >= least > 0]
     chosen = sorted(sorted(fit, key=lambda place: -worth[place])[:count])
     lines = _once([*lines, *(_beginning(told[place], asked) for place in chosen)])
-    near = _near(lines, asked, _names(question), met)
+    near = _near(lines, asked, _names(question), met, share)
     others = [line for line in lines if line not in near]
     others += [text for place, text in enumerate(told) if place not in chosen]
     onward = _onward(near, others, asked)
@@ -105,20 +109,22 @@ def within(memory: str, question: str, limit: int, tokenizer: Tokenizer, met: Fr
     """
     if tokenizer.count(memory) <= limit:
         return memory
-    lines, asked = memory.split("\n"), stems(question)
-    worth = [met.worth(asked & stems(line)) for line in lines]
+    lines, asked = memory.split("\n"), _stems(question)
+    worth = [met.worth(asked & _stems(line)) for line in lines]
     while lines and tokenizer.count("\n".join(lines)) > limit:
         least = worth.index(min(worth))
         del lines[least], worth[least]
     return "\n".join(lines)
 
 
-def _near(lines: Sequence[str], asked: frozenset[str], names: frozenset[str], met: Frequencies) -> list[str]:
+def _near(
+    lines: Sequence[str], asked: frozenset[str], names: frozenset[str], met: Frequencies, share: float
+) -> list[str]:
     """Those of `lines` that have about as much in common with the question as the best, or most of all about
     one of its names."""
-    shared = [asked & stems(line) for line in lines]
+    shared = [asked & _stems(line) for line in lines]
     worth = [*map(met.worth, shared)]
-    least = _SHARE * max(worth, default=0.0)
+    least = share * max(worth, default=0.0)
     kept: set[int] = set()
     named: set[str] = set()
     for place in sorted(range(len(lines)), key=lambda place: -worth[place]):
@@ -136,15 +142,28 @@ def _onward(near: Iterable[str], others: Iterable[str], asked: frozenset[str]) -
     def worth(line: str) -> float:
         # What a sentence begins with is what it is about.
         about = _names(f". {line[:_ABOUT]}") & known
-        return len(say[line]) + len(about) + 0.5 * len(stems(line) & asked)
+        return len(say[line]) + len(about) + 0.5 * len(_stems(line) & asked)
 
     best = sorted(say, key=worth, reverse=True)[:_ONWARD]
     return [_beginning(line, asked | known) for line in say if line in best]
 
 
+def _stems(text: str) -> frozenset[str]:
+    """Of the words of `text` that carry meaning."""
+    return _marks(text)[0]
+
+
 def _names(text: str) -> frozenset[str]:
     """What is written like a name or is a number, but for the first word."""
-    return frozenset(word.stem for word in words(text)[1:] if word.counts and word.name)
+    return _marks(text)[1]
+
+
+@lru_cache(1 << 12)
+def _marks(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Both. Kept: a sentence is looked at several times, and a line of the memory with every section."""
+    found = words(text)
+    telling = frozenset(word.stem for word in found if word.counts)
+    return telling, frozenset(word.stem for word in found[1:] if word.counts and word.name)
 
 
 def _told(section: str, asked: frozenset[str]) -> Iterator[str]:
@@ -155,9 +174,9 @@ def _told(section: str, asked: frozenset[str]) -> Iterator[str]:
         title = _title(lines)
         above, text = (lines[:-2], lines[-1]) if title else (lines, "")
         yield from chain.from_iterable(map(sentences, above))
-        named = stems(title)
+        named = _stems(title)
         for number, sentence in enumerate(sentences(text)):
-            own = stems(sentence)
+            own = _stems(sentence)
             tells = not named <= own and (number == 0 or asked & own)
             yield f"{title}: {sentence}" if tells else sentence
 

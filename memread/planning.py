@@ -43,7 +43,7 @@ def fit(
         for part in prompts.update(profile, frame, question=question, memory="", section="")
     )
     fixed = wording + budget.memory + _SLACK
-    need = fixed + budget.segment + budget.memory
+    need = 0 if profile.skim else fixed + budget.segment + budget.memory
     answering = fixed + budget.answer  # its wording is about as long, and it has no section
     if max(need, answering) <= trained:
         return profile, max(need, answering)

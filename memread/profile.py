@@ -20,7 +20,13 @@ from memread.types import Budget, Sampling
 
 PART = "Notes on part {part} of the text:"
 PART_FIELDS = frozenset({"part"})
-_LATER: Mapping[str, object] = {"verbatim": False, "nearest": 0, "unsaid_from": 0.0, "likely_from": 0.0}
+_LATER: Mapping[str, object] = {
+    "verbatim": False,
+    "nearest": 0,
+    "skim": False,
+    "unsaid_from": 0.0,
+    "likely_from": 0.0,
+}
 _LATER_WORDING: Mapping[str, object] = {"part": PART, "unchanged": "", "unsaid": ""}
 """Keys that came later, and their defaults: readings recorded before can be gone on with."""
 _NO_WEIGHTS: Mapping[str, object] = {
@@ -34,6 +40,8 @@ _NO_WEIGHTS: Mapping[str, object] = {
     "unverified": [],
 }
 """What stands in every digest for the weights, from the first on."""
+_SKIMMED = 800
+"""Tokens of the sections that are skimmed, at most: of each only some sentences can come to the memory."""
 UPDATE_FIELDS = frozenset({"prompt", "memory", "chunk"})
 ANSWER_FIELDS = frozenset({"prompt", "memory"})
 
@@ -113,6 +121,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nearest: int = 0
     """So many sentences of a section come to the memory beside what the model notes: those that have most in
     common with the question, by their words. For models that miss much, and say `wording.unchanged`."""
+    skim: bool = False
+    """The model notes nothing and only answers: the memory is made of the sentences that have most in common
+    with the question. Where `nearest` is 0, of as many as it can hold."""
     unsaid_from: float = 0.0
     """From which probability on the answer is `wording.unsaid`, and below which it is not, whatever is the
     likeliest beginning of one (Request.refusal). 0: as the model says."""
@@ -149,6 +160,12 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return bool(patterns) and all(
             re.search(pattern, str(metadata.get(key, "")), re.IGNORECASE) for key, pattern in patterns.items()
         )
+
+
+def skimming(profile: Profile, segment: int | None = None) -> Profile:
+    """`profile` for a skim. segment: tokens of its sections, if they are to have a size of their own."""
+    budget = msgspec.structs.replace(profile.budget, segment=segment or min(profile.budget.segment, _SKIMMED))
+    return msgspec.structs.replace(profile, skim=True, budget=budget)
 
 
 def loads(text: str, source: str) -> Profile:

@@ -254,6 +254,13 @@ SETTINGS: Final = (
         _whole(1, 64),
     ),
     Setting(
+        "skim",
+        False,
+        "true or false",
+        "The model sees only the sentences nearest to the question: a quick look, in seconds.",
+        _switch,
+    ),
+    Setting(
         "sampling.temperature",
         None,
         "0 to 100",

@@ -41,6 +41,13 @@ def test_an_answer() -> None:
     assert len(several) == 2 and several[0].coverage.tokens > answer.coverage.tokens
 
 
+def test_a_skim() -> None:
+    answer = memread.ask("book.txt", "What of line 7?", skim=True)
+    assert answer.coverage.complete and "Line 7:" in answer.memory
+    with pytest.raises(UsageError, match="a summary needs all of the text"):
+        memread.ask("book.txt", skim=True)
+
+
 def test_events_and_the_answer_after_them() -> None:
     seen: list[Event] = []
     with memread.read("book.txt", settings={"budget.segment": 48}) as reading:

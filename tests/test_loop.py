@@ -9,7 +9,7 @@ import pytest
 
 from memread import events, profile, prompts
 from memread.engine.scripted import Words
-from memread.loop import Flow, Progress, flow, unbox
+from memread.loop import NOTHING_NEAR, Flow, Progress, flow, unbox
 from memread.types import (
     Answer,
     ChatFrame,
@@ -187,6 +187,58 @@ def test_sentences_like_the_question_come_to_the_memory_whatever_the_model_says(
     ]
     # A request for a summary is like no sentence.
     assert memories(taught.wording.summary)[0] == ("No previous memory", "unchanged")
+
+
+def test_a_skim_keeps_what_is_nearest_and_asks_the_model_for_the_answer_alone() -> None:
+    ship, lamps = "The ship sank off Nantucket in fog at night.", "A ship in fog needs lamps."
+    skimming = msgspec.structs.replace(PROFILE, skim=True)
+    segments = [
+        segment(i, text) for i, text in enumerate([f"It rained. {ship}", " ", f"{lamps} Nobody slept."])
+    ]
+    question = "Which ship sank off Nantucket in fog at night?"
+    answer, requests, seen = run(flow(question, segments, skimming, FRAME, WORDS), lambda _: "none")
+    updates = [(e.memory, e.outcome) for e in seen if isinstance(e, events.MemoryUpdated)]
+    # With no number in the profile, lines that have less in common with the question stay too.
+    assert updates == [(ship, "updated"), (ship, "unchanged"), (f"{ship}\n{lamps}", "updated")]
+    (request,) = requests
+    assert request.kind == "answer" and answer.memory in message(request)
+    assert answer.coverage.complete and answer.coverage.segments == 3 and answer.coverage.kept == 0
+    few = msgspec.structs.replace(skimming, nearest=3)
+    shorter, _, _ = run(flow(question, segments, few, FRAME, WORDS), lambda _: "none")
+    assert shorter.memory == ship
+
+
+def test_a_skim_keeps_to_the_memory_limit_and_drops_the_farthest() -> None:
+    budget = msgspec.structs.replace(PROFILE.budget, memory=15)
+    skimming = msgspec.structs.replace(PROFILE, skim=True, budget=budget)
+    texts = [f"The ship met fog number {n}." for n in range(6)] + ["The ship sank off Nantucket in fog."]
+    segments = [segment(i, text) for i, text in enumerate(texts)]
+    question = "Did the ship sink off Nantucket in fog?"
+    answer, _, seen = run(flow(question, segments, skimming, FRAME, WORDS), lambda _: "yes")
+    updates = [e for e in seen if isinstance(e, events.MemoryUpdated)]
+    assert all(0 < WORDS.count(update.memory) <= 15 for update in updates)
+    assert answer.memory == texts[-1]
+
+
+def test_a_skim_that_finds_nothing_says_so() -> None:
+    skimming = msgspec.structs.replace(PROFILE, skim=True)
+    segments = [segment(i, text) for i, text in enumerate(TEXTS)]
+    answer, requests, seen = run(flow("Who is Ishmael?", segments, skimming, FRAME, WORDS), lambda _: "?")
+    assert [e.message for e in seen if isinstance(e, events.Notice)] == [NOTHING_NEAR]
+    assert answer.memory == "No previous memory" and len(requests) == 1
+    _, _, seen = run(flow("What is white?", segments, skimming, FRAME, WORDS), lambda _: "?")
+    assert not [e for e in seen if isinstance(e, events.Notice)]
+    nothing, requests, _ = run(flow("What is white?", [], skimming, FRAME, WORDS), lambda _: "?")
+    assert (nothing.text, requests) == ("", [])
+
+
+def test_a_skim_is_stopped_between_segments() -> None:
+    skimming = msgspec.structs.replace(PROFILE, skim=True)
+    items = [segment(0, TEXTS[0]), events.Stopping(), segment(1, TEXTS[1])]
+    answer, requests, seen = run(flow("Who lost a leg?", items, skimming, FRAME, WORDS), lambda _: "Ahab")
+    assert (answer.memory, answer.coverage.segments) == ("Ahab lost a leg.", 1)
+    assert not answer.coverage.complete and len(requests) == 1
+    assert sum(isinstance(e, events.Stopping) for e in seen) == 1
 
 
 def test_a_line_that_alone_is_too_long_is_refused() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from memread import events
+from memread import events, profile
 from memread.asking import Task
 from memread.engine.llamacpp.engine import LlamaEngine
 from memread.errors import FileUnreadable
@@ -85,6 +85,26 @@ def test_a_resumed_reading_has_met_what_was_read_before(engine: LlamaEngine, jou
     assert "Hull" in whole[max(whole)]
     first = read(Reading(asked(), engine, journal), segment_done(max(whole) // 2))
     assert memories(first) | memories(read(Reading(asked(), engine, journal))) == whole
+
+
+def test_a_skim_is_a_reading_of_its_own_and_goes_on_as_one(engine: LlamaEngine, journal: Journal) -> None:
+    def asked() -> Task:
+        plain = task(question="How far did the ship of line 37 sail?")
+        return msgspec.structs.replace(plain, profile=profile.skimming(PROFILE))
+
+    whole = read(Reading(asked(), engine, None))
+    assert isinstance(whole[0], events.RunStarted) and whole[0].skim
+    assert "Line 37" in answer(whole).memory
+    assert not any(isinstance(event, events.ReplyRejected) for event in whole)
+    first = read(Reading(asked(), engine, journal), segment_done(20))
+    other = read(Reading(task(question=asked().questions[0]), engine, journal), segment_done(0))
+    assert isinstance(other[0], events.RunStarted) and (other[0].resumed, other[0].skim) == (0, False)
+    second = read(Reading(asked(), engine, journal))
+    assert isinstance(second[0], events.RunStarted) and second[0].resumed == 21
+    assert memories(first) | memories(second) == memories(whole)
+    assert answer(second).memory == answer(whole).memory and answer(second).text == answer(whole).text
+    claims = [claim for event in whole if isinstance(event, events.EvidenceFound) for claim in event.claims]
+    assert claims and all(claim.verified for claim in claims)
 
 
 def test_fresh_starts_over_and_a_finished_run_is_not_gone_on_with(

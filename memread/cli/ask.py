@@ -125,6 +125,13 @@ def ask(
             show_default=False,
         ),
     ] = None,
+    skim: Annotated[
+        bool,
+        typer.Option(
+            "--skim",
+            help="A quick look, in seconds: the model sees only the sentences nearest to the question.",
+        ),
+    ] = False,
     threads: Annotated[int | None, typer.Option("--threads", help="Of the CPU.", show_default=False)] = None,
     gpu_layers: LayersOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show llama.cpp's own log.")] = False,
@@ -154,6 +161,7 @@ def ask(
             "budget.memory": memory,
             "budget.answer": answer,
             "lanes": lanes,
+            "skim": skim or None,
             "sampling.temperature": temperature,
             "sampling.top_p": top_p,
             "sampling.seed": seed,

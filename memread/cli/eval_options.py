@@ -19,7 +19,7 @@ MethodsOption = Annotated[
     str,
     typer.Option(
         "--method",
-        help="memread, nearest, full, truncate, bm25, refine, mapreduce, notes: one, a list, or all.",
+        help="memread, skim, full, truncate, bm25, refine, mapreduce, notes: one, a list, or all.",
     ),
 ]
 SweepOption = Annotated[

@@ -34,7 +34,7 @@ LINES: Final = (
     ("#8C6D1F", "<", (0, (8, 3)), 1.7),
     ("#7A4FA3", ">", (0, (1, 3)), 1.7),
 )
-_ORDER: Final = ("memread", "full", "truncate", "bm25", "refine", "mapreduce", "notes", "nearest")
+_ORDER: Final = ("memread", "full", "truncate", "bm25", "refine", "mapreduce", "notes", "skim")
 _CAUSES: Final[dict[Cause, tuple[str, str]]] = {
     "never_memorised": ("#56B4E9", ""),
     "lost": ("#E69F00", "///"),

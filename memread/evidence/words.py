@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 import msgspec
 import regex
@@ -80,23 +81,22 @@ class Word(msgspec.Struct, frozen=True):
 
 def words(text: str) -> list[Word]:
     """The words of `text`, in order."""
-    found = []
-    for match in _WORD.finditer(text):
-        raw = match[0]
-        key = _key(raw)
-        digits = any(c.isdigit() for c in raw)
-        acronym = len(raw) > 1 and raw.isupper()
-        found.append(
-            Word(
-                *match.span(),
-                key,
-                stem=key if digits else _stem(key),
-                name=digits or raw[0].isupper(),
-                alone=_ALONE.match(raw) is not None,
-                counts=acronym or key not in _FUNCTION,
-            )
-        )
-    return found
+    return [Word(match.start(), match.end(), *_known(match[0])) for match in _WORD.finditer(text)]
+
+
+@lru_cache(1 << 15)
+def _known(raw: str) -> tuple[str, str, bool, bool, bool]:
+    """(key, stem, name, alone, counts) of a word. Kept, since a text has few words many times."""
+    key = _key(raw)
+    digits = any(c.isdigit() for c in raw)
+    acronym = len(raw) > 1 and raw.isupper()
+    return (
+        key,
+        key if digits else _stem(key),
+        digits or raw[0].isupper(),
+        _ALONE.match(raw) is not None,
+        acronym or key not in _FUNCTION,
+    )
 
 
 def stems(text: str) -> frozenset[str]:

@@ -104,7 +104,7 @@ def _state(reading: Reading, now: float, page: Page) -> Text:
     said = {
         "opening": "Opening",
         "waiting": "Taking the next segment",
-        "reading": f"Reading segment {number}",
+        "reading": f"{'Skimming' if reading.skims else 'Reading'} segment {number}",
         "writing": f"Writing the memory of segment {number}",
         "thinking": "Reading the memory to answer",
         "answering": "Answering",

@@ -157,6 +157,7 @@ def result(events: Iterable[Event], *, seconds: float | None = None) -> dict[str
             if update.outcome == "updated"
         ],
         "lanes": started.lanes if started else 1,
+        "skim": started.skim if started else False,
         "timings": _timings(counts, _tokens(answered, updates), seconds),
         "model": _model(started),
         "profile": started.profile if started else None,

@@ -121,7 +121,8 @@ class PlainView(Closing):
         with_model = f" with {words.line(event.engine.model, 80)}" + (f" ({device})" if device else "")
         if not self._lane:
             side = f", up to {event.lanes} parts side by side" if event.lanes > 1 else ""
-            self._line(f"Reading {names}{with_model}{side}")
+            verb = "Skimming" if event.skim else "Reading"
+            self._line(f"{verb} {names}{with_model}{side}")
         if event.resumed:
             lane = f"[lane {self._lane}] " if self._lane else ""
             self._line(f"{lane}Resuming after {words.plural(event.resumed, 'segment')} read earlier")
@@ -221,8 +222,9 @@ class RecordView(_AtTheEnd):
         engine = reading.started.engine
         self._fact("Model", f"{words.line(engine.model)}, profile {words.line(reading.started.profile)}")
         unread = [*summary.skipped(reading), *summary.guarded(reading), *summary.notices(reading)]
-        read = summary.read(reading, timed=False).removeprefix("Read ")
-        self._fact("Read", "\n".join([read, *summary.cut(reading), *unread]))
+        verb = "Skimmed" if reading.skims else "Read"
+        read = summary.read(reading, timed=False).removeprefix(f"{verb} ")
+        self._fact(verb, "\n".join([read, *summary.cut(reading), *unread]))
         if reading.failure is not None:
             self._fact("Error", "\n".join(summary.failure(reading)).removeprefix("error: "))
         if reading.answer is not None:

@@ -70,6 +70,8 @@ class Reading:
     """How many pieces the current reply has: about its tokens."""
     _pieces: list[str] = field(default_factory=list)
     _retried: bool = False
+    _empty: str = ""
+    """What the profile calls an empty memory."""
     _samples: deque[tuple[float, int, float | None]] = field(
         default_factory=lambda: deque([(0.0, 0, 0.0)], maxlen=_WINDOW + 1)
     )
@@ -81,6 +83,11 @@ class Reading:
     @property
     def resumed(self) -> int:
         return self.started.resumed if self.started else 0
+
+    @property
+    def skims(self) -> bool:
+        """The model sees of the text only the sentences that a rule takes into the memory."""
+        return self.started is not None and self.started.skim
 
     @property
     def elapsed(self) -> float:
@@ -171,6 +178,7 @@ class Reading:
                 vars(self).update(vars(begun))
                 # What the profile calls an empty memory is wording for the model, not something noted.
                 self.memory = self.before = event.memory if event.resumed else ""
+                self._empty = "" if event.resumed else event.memory
                 self._samples[0] = (now, 0, 0.0)
             case SegmentStarted(segment):
                 self.segment = segment
@@ -224,7 +232,8 @@ class Reading:
             self.fraction = max(info.fraction, self.fraction or 0.0)
         self.last = info.span
         stays = self._stays(event.memory)
-        self.before, self.memory = self.memory, event.memory
+        self.before = self.memory
+        self.memory = event.memory if self.memory or event.memory != self._empty else ""
         if event.outcome == "kept":
             self.kept += 1
             self.notice = event.reason or self.notice

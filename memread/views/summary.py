@@ -64,9 +64,10 @@ def read(reading: Reading, *, timed: bool = True) -> str:
         return "Nothing was read."
     reached = _reached(last, fraction, complete, reading)
     taken = f"{words.plural(reading.resumed, 'segment')} taken over from the earlier run"
-    text = f"Read {words.plural(done, 'segment')}, {words.count(tokens)} tokens"
+    verb = "Skimmed" if reading.skims else "Read"
+    text = f"{verb} {words.plural(done, 'segment')}, {words.count(tokens)} tokens"
     if not done:
-        text, taken = f"Read nothing anew: {taken}", ""
+        text, taken = f"{verb} nothing anew: {taken}", ""
     if reached:
         text += f", {reached}"
     if timed:
@@ -77,7 +78,8 @@ def read(reading: Reading, *, timed: bool = True) -> str:
         text += f"; {taken}"
     if not complete:
         text += ". The answer is partial" if reading.answer is not None else ". Not finished"
-    return text + "."
+    seen = " The model saw only the sentences nearest to the question." if reading.skims else ""
+    return f"{text}.{seen}"
 
 
 def _side_by_side(coverage: Coverage, reading: Reading, *, timed: bool) -> str:

@@ -63,7 +63,7 @@ def test_every_method_is_a_function_of_the_replies_alone(name: str) -> None:
     assert first.prompts == second.prompts and first.answer == second.answer
 
 
-@pytest.mark.parametrize("name", ["memread", "nearest", "refine", "mapreduce", "notes"])
+@pytest.mark.parametrize("name", ["memread", "skim", "refine", "mapreduce", "notes"])
 def test_a_method_that_reads_in_segments_tells_of_each(name: str) -> None:
     made = run(name, readers.item())
     steps = [event for event in made.events if isinstance(event, events.MemoryUpdated)]
@@ -115,9 +115,9 @@ def test_bm25_finds_the_needle_anywhere_and_keeps_the_order_of_the_text() -> Non
     assert ScriptedEngine(readers.deaf).tokenizer.count(readers.part(prompt, "text")) <= 60
 
 
-def test_nearest_asks_the_model_for_the_answer_alone() -> None:
+def test_skim_asks_the_model_for_the_answer_alone() -> None:
     item = readers.item(needles={"rome": "4711", "oslo": "1234"}, at=(320, 30), lines=400)
-    made = run("nearest", item)
+    made = run("skim", item)
     (prompt,) = made.prompts
     memories = [event.memory for event in made.events if isinstance(event, events.MemoryUpdated)]
     assert memories[0] == "Nothing." and memories[-1] == readers.part(prompt, "memory")

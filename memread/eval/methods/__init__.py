@@ -14,7 +14,7 @@ from memread.eval.item import Item
 from memread.eval.methods.base import Cost, Keeps, Method, Setup, Text
 from memread.eval.methods.chunked import MAPREDUCE, MEMREAD_COST, NOTES, REFINE
 from memread.eval.methods.context import BM25, FULL, TRUNCATE
-from memread.eval.methods.nearest import NEAREST
+from memread.eval.methods.skim import SKIM
 from memread.loop import Flow
 
 
@@ -34,7 +34,7 @@ MEMREAD = Method(
     cost=MEMREAD_COST,
 )
 METHODS: dict[str, Method] = {
-    method.name: method for method in (MEMREAD, NEAREST, FULL, TRUNCATE, BM25, REFINE, MAPREDUCE, NOTES)
+    method.name: method for method in (MEMREAD, SKIM, FULL, TRUNCATE, BM25, REFINE, MAPREDUCE, NOTES)
 }
 """By name, in the order of tables and figures."""
 VERSION = 1
