@@ -109,6 +109,11 @@ class OpenReading:
         return self._config.lanes
 
     @property
+    def skim(self) -> bool:
+        """Whether the model sees only the sentences nearest to the question."""
+        return self._config.skim
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The documents, folders and patterns expanded, as they are known before they are opened."""
         return self._resolved.names
@@ -292,12 +297,7 @@ def prepared(
         raise UsageError(
             f"lanes are for one question, and there are {len(questions)}", "Leave out --lanes, or ask one."
         )
-    if config.skim and (config.lanes > 1 or not questions):
-        what = "lanes are read by the model" if questions else "a summary needs all of the text"
-        raise UsageError(
-            f"a skim looks for sentences near to a question; {what}",
-            "Leave out --lanes." if questions else "Ask a question, or leave out --skim.",
-        )
+    _check_skim(config.skim, config.lanes, questions)
     with ExitStack() as stack:
         documents, left_out = open_documents(
             resolved.inputs, password=password, selection=selection, limits=config.limits
@@ -316,6 +316,7 @@ def prepared(
                 say=say,
             )
         )
+        _check_skim(ready.profile.skim, config.lanes, questions)
         infos = tuple(document.info for document in documents)
         task = Task(
             documents=infos,
@@ -328,6 +329,14 @@ def prepared(
             lanes=config.lanes,
         )
         yield task, ready.engine
+
+
+def _check_skim(skim: bool, lanes: int, questions: Sequence[str]) -> None:
+    """Raises UsageError."""
+    if skim and not questions:
+        raise UsageError("a summary needs all of the text", "Ask a question, or leave out --skim.")
+    if skim and lanes > 1:
+        raise UsageError("lanes are for a text that the model reads, not for a skim", "Leave out --lanes.")
 
 
 def _name(value: str | os.PathLike[str] | None) -> str | None:

@@ -53,7 +53,8 @@ def test_precedence(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_setting_from_each_place(file: Path, tmp_path: Path) -> None:
     file.write_text(
-        "model = 'm'\nprofile = 'p'\ndata_dir = 'd'\njournal = false\nevidence = false\nlanes = 2\n"
+        "model = 'm'\nprofile = 'p'\ndata_dir = 'd'\njournal = false\nevidence = false\n"
+        "lanes = 2\nskim = true\n"
         "[engine]\nthreads = 3\ngpu_layers = 7\ncontext = 4096\nbatch = 64\ncopy_ahead = 9\n"
         "flash_attention = 'on'\nkv_type = 'q8_0'\nworker = false\n"
         "url = 'http://localhost:8080'\ntokenizer = 'm'\ntimeout = 30\n"

@@ -36,6 +36,7 @@ def register_commands(cli: click.Group) -> None:
     @click.option("--lines", help="Only these lines, such as 100-200.")
     @click.option("--password", help="Of an encrypted PDF.")
     @click.option("--fresh", is_flag=True, help="Do not go on with an interrupted reading.")
+    @click.option("--skim", is_flag=True, default=None, help="A quick look: only the nearest sentences.")
     @click.option("--quiet", is_flag=True, help="No progress; warnings only.")
     @click.option("-n", "--no-log", is_flag=True, help="Don't log to llm's database.")
     @click.option("--log", is_flag=True, help="Log, even if logging is off.")

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from memread.errors import MemreadError, UsageError
 from memread.events import Event, MemoryUpdated, Prefilled, SegmentStarted
 from memread.settings import expanded
 from memread.text import one_line, printable
-from memread.types import Answer, Skipped
+from memread.types import Answer, Evidence, Skipped
 from memread.views.evidence import verified
 
 _EVERY = 1.0
@@ -32,7 +33,7 @@ _QUOTES = 12
 
 
 class Passage(BaseModel):  # type: ignore[misc]
-    """A passage of the document that speaks for a statement of the answer."""
+    """A passage of the document that speaks for a statement of the answer; of a skim, of the memory too."""
 
     statement: str
     quote: str
@@ -82,9 +83,17 @@ class Desk:
             raise UsageError(f"{path}: neither a file nor a folder")
         return found
 
-    def open(self, path: str, question: str, part: dict[str, str | None]) -> OpenReading:
+    def open(
+        self, path: str, question: str, part: dict[str, str | None], *, skim: bool = False
+    ) -> OpenReading:
         """Raises MemreadError."""
-        reading = api.read(self.allowed(path), question.strip() or None, settings=self._settings, **part)  # type: ignore[arg-type]
+        reading = api.read(
+            self.allowed(path),
+            question.strip() or None,
+            skim=skim or None,  # else as it is set
+            settings=self._settings,
+            **part,  # type: ignore[arg-type]
+        )
         for name in reading.inputs:  # a folder may hold links that lead out of it
             self.allowed(name)
         return reading
@@ -103,7 +112,7 @@ class Desk:
                         skipped.append(event)
                     if number <= 1:  # of several lanes, the first tells how far they are
                         watch.take(event)
-                return _result(reading.answer, skipped)
+                return _result(reading.answer, skipped, skim=reading.skim)
 
 
 class Watch:
@@ -141,16 +150,19 @@ class Watch:
         self._report(done, self._total, message)
 
 
-def _result(answer: Answer, skipped: Sequence[Skipped]) -> Result:
+def _result(answer: Answer, skipped: Sequence[Skipped], *, skim: bool) -> Result:
     coverage = answer.coverage
     place = coverage.last.label() if coverage.last else ""
     share = "" if coverage.fraction is None else f" ({coverage.fraction:.0%})"
     reached = "to the end" if coverage.complete else f"to {place or 'somewhere'}{share}"
-    claims = answer.evidence.answer if answer.evidence else ()
+    evidence = answer.evidence or Evidence()
+    # Who asked for a skim can read the sentences it found, and may know better than a small model.
+    claims = evidence.answer + evidence.memory if skim else evidence.answer
+    seen = "; the model saw only the sentences nearest to the question" if skim else ""
     return Result(
         answer=answer.text,
         complete=coverage.complete,
-        read=f"{coverage.segments} segments, {coverage.tokens} tokens, {reached}",
+        read=f"{coverage.segments} segments, {coverage.tokens} tokens, {reached}{seen}",
         not_read=[": ".join(p for p in (part.label(), part.reason) if p) for part in skipped],
         passages=[
             Passage(
@@ -178,6 +190,7 @@ def server(folders: Sequence[Path], settings: dict[str, object]) -> MCPServer:
         pages: str | None = None,
         chapters: str | None = None,
         lines: str | None = None,
+        skim: bool = False,
     ) -> Result:
         """Read a document of any length to its end, with a local model, and answer a question about it.
 
@@ -185,7 +198,9 @@ def server(folders: Sequence[Path], settings: dict[str, object]) -> MCPServer:
         takes minutes to hours for a book: progress is reported. An empty question gives a summary.
 
         path: a file or folder in a folder that this server may read. pages, chapters, lines: read only
-        these, such as "10-80"; one of them at most.
+        these, such as "10-80"; one of them at most. skim: a quick look, seconds for a book: the model sees
+        only the sentences that share most words with the question, which come back as passages. What is said
+        in other words is missed.
         """
 
         def report(done: float, total: float | None, message: str) -> None:
@@ -196,7 +211,8 @@ def server(folders: Sequence[Path], settings: dict[str, object]) -> MCPServer:
         part = {"pages": pages, "chapters": chapters, "lines": lines}
         reading: OpenReading | None = None
         try:
-            reading = await anyio.to_thread.run_sync(desk.open, path, question, part)
+            opened = partial(desk.open, path, question, part, skim=skim)
+            reading = await anyio.to_thread.run_sync(opened)
             result: Result | None = await anyio.to_thread.run_sync(
                 desk.read, reading, watch, abandon_on_cancel=True
             )

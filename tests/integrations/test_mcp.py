@@ -76,6 +76,11 @@ def test_a_document_is_asked(folder: Path, tiny_gguf: Path) -> None:
         part = await found.call_tool("ask_document", {**arguments, "lines": "1-2"})
         assert part.structured_content is not None
         assert part.structured_content["read"].startswith("1 segments")
+        near = {**arguments, "question": "What of line 7?", "skim": True}
+        skimmed = await found.call_tool("ask_document", near)
+        assert skimmed.structured_content is not None
+        assert "only the sentences nearest" in skimmed.structured_content["read"]
+        assert any("Line 7:" in passage["quote"] for passage in skimmed.structured_content["passages"])
 
     run(test, folder, tiny_gguf)
 
