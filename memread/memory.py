@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -77,9 +78,10 @@ def with_nearest(
     """`memory` and sentences of `section`: up to `count` that have most in common with the question, and up
     to two that go on from names which those say and the question does not.
 
-    The first share two words that carry meaning with it (one, if it has no more). Of a long one that is what
-    stands from the first such word on. Lines that have far less in common with the question than the best one
-    give way, unless they are the best about one of its names: a small model is misled by them.
+    The first share two words that carry meaning with it (one, if it has no more). Of a long one that is the
+    part, from such a word on, that has most in common with it. Lines that have far less in common with the
+    question than the best one give way, unless they are the best about one of its names: a small model is
+    misled by them.
 
     met: with `section`. share: lines with less than this of what the best has in common are such lines; 0:
     none is.
@@ -92,11 +94,11 @@ def with_nearest(
     least = min(2, len(asked))
     fit = [place for place, common in enumerate(shared) if len(common) >= least > 0]
     chosen = sorted(sorted(fit, key=lambda place: -worth[place])[:count])
-    lines = _once([*lines, *(_beginning(told[place], asked) for place in chosen)])
+    lines = _once([*lines, *(_passage(told[place], asked, met) for place in chosen)])
     near = _near(lines, asked, _names(question), met, share)
     others = [line for line in lines if line not in near]
     others += [text for place, text in enumerate(told) if place not in chosen]
-    onward = _onward(near, others, asked)
+    onward = _onward(near, others, asked, met)
     return "\n".join(line for line in _once([*lines, *onward]) if line in near or line in onward)
 
 
@@ -134,7 +136,7 @@ def _near(
     return [lines[place] for place in sorted(kept)]
 
 
-def _onward(near: Iterable[str], others: Iterable[str], asked: frozenset[str]) -> list[str]:
+def _onward(near: Iterable[str], others: Iterable[str], asked: frozenset[str], met: Frequencies) -> list[str]:
     """Up to two of `others`: those that say most of the names in `near` that the question does not have."""
     known = frozenset(chain.from_iterable(_names(line) for line in near)) - asked
     say = {line: names for line in others if (names := _names(line) & known)}
@@ -145,7 +147,7 @@ def _onward(near: Iterable[str], others: Iterable[str], asked: frozenset[str]) -
         return len(say[line]) + len(about) + 0.5 * len(_stems(line) & asked)
 
     best = sorted(say, key=worth, reverse=True)[:_ONWARD]
-    return [_beginning(line, asked | known) for line in say if line in best]
+    return [_passage(line, asked | known, met) for line in say if line in best]
 
 
 def _stems(text: str) -> frozenset[str]:
@@ -198,10 +200,18 @@ def _unwrapped(lines: list[str]) -> list[str]:
     return [" ".join(lines)] if full and any(line[0].islower() for line in lines[1:]) else lines
 
 
-def _beginning(sentence: str, asked: frozenset[str]) -> str:
+def _passage(sentence: str, asked: frozenset[str], met: Frequencies) -> str:
+    """`sentence`; of a long one what has most in common with `asked`, from the last such word on."""
     if len(sentence) <= _LONGEST:
         return sentence
-    first = next(word.start for word in words(sentence) if word.stem in asked)
+    near = [word for word in words(sentence) if word.stem in asked]
+    ends = [word.end for word in near]
+
+    def worth(place: int) -> float:
+        until = bisect(ends, near[place].start + _LONGEST)
+        return met.worth({word.stem for word in near[place:until]})
+
+    first = near[max(reversed(range(len(near))), key=worth)].start
     kept = sentence[first : first + _LONGEST]
     return kept if first + _LONGEST >= len(sentence) else kept.rpartition(" ")[0] or kept
 

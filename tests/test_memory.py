@@ -137,6 +137,14 @@ def test_of_a_long_sentence_comes_what_stands_from_the_question_on() -> None:
     assert kept.startswith("broke his leg and on") and kept.endswith(" on") and len(kept) <= 400
 
 
+def test_of_a_line_without_end_comes_the_part_that_is_about_the_question() -> None:
+    """Such as data on one line."""
+    line = ",".join(f'"k{number}":"the value of {number}"' for number in range(200))
+    (kept,) = nearest("", line, "What is the value of k123?", 3).split("\n")
+    assert '"k123":"the value of 123"' in f'"{kept}' and len(kept) <= 400
+    assert nearest("", "value " * 4000, "What value has k123?", 3) == ""
+
+
 def test_what_a_book_is_full_of_counts_less() -> None:
     asked, answer, other = "Where did Ahab meet Elijah?", "Elijah met him at the wharf.", "Ahab met a boat."
     fresh = Frequencies().after(f"{answer} {other}", asked)
