@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--segment", type=int, default=400)
     parser.add_argument("--memory", type=int, default=256)
     parser.add_argument("--nearest", type=int, default=3)
+    parser.add_argument("--least", type=int, default=2, help="words that a sentence shares with the question")
     parser.add_argument("--share", type=float, default=SHARE, help="0: as many lines as fit, as in a skim")
     given = parser.parse_args()
     vocabulary, _ = open_vocabulary(embedded())
@@ -42,7 +43,14 @@ def main() -> None:
     found: dict[str, list[tuple[bool, bool, int, int]]] = defaultdict(list)
     for kind, question, answers, evidence, text in _asked(corpus, draw, given):
         memory = read(
-            text, question, vocabulary, given.segment, given.memory, given.nearest, share=given.share
+            text,
+            question,
+            vocabulary,
+            given.segment,
+            given.memory,
+            given.nearest,
+            share=given.share,
+            least=given.least,
         )
         known = memory.casefold()
         found[kind].append(
@@ -70,12 +78,13 @@ def read(
     nearest: int,
     *,
     share: float = SHARE,
+    least: int = 2,
 ) -> str:
     """The memory after `text`, where a model notes nothing."""
     memory, met = "", Frequencies()
     for part in cut(text, vocabulary, segment):
         met = met.after(part, question)
-        memory = with_nearest(memory, part, question, nearest, met, share)
+        memory = with_nearest(memory, part, question, nearest, met, share=share, least=least)
         memory = within(memory, question, limit, vocabulary, met)
     return memory
 

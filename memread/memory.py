@@ -73,15 +73,22 @@ def rewritten(known: str, reply: str, unchanged: str) -> str:
 
 
 def with_nearest(
-    memory: str, section: str, question: str, count: int, met: Frequencies, share: float = SHARE
+    memory: str,
+    section: str,
+    question: str,
+    count: int,
+    met: Frequencies,
+    *,
+    share: float = SHARE,
+    least: int = 2,
 ) -> str:
     """`memory` and sentences of `section`: up to `count` that have most in common with the question, and up
     to two that go on from names which those say and the question does not.
 
-    The first share two words that carry meaning with it (one, if it has no more). Of a long one that is the
-    part, from such a word on, that has most in common with it. Lines that have far less in common with the
-    question than the best one give way, unless they are the best about one of its names: a small model is
-    misled by them.
+    The first share `least` words that carry meaning with it (or all, if it has fewer). Of a long one that is
+    the part, from such a word on, that has most in common with it. Lines that have far less in common with
+    the question than the best one give way, unless they are the best about one of its names: a small model
+    is misled by them.
 
     met: with `section`. share: lines with less than this of what the best has in common are such lines; 0:
     none is.
@@ -91,7 +98,7 @@ def with_nearest(
     told = [*_told(section, asked)]
     shared = [asked & _stems(text) for text in told]
     worth = [*map(met.worth, shared)]
-    least = min(2, len(asked))
+    least = min(least, len(asked))
     fit = [place for place, common in enumerate(shared) if len(common) >= least > 0]
     chosen = sorted(sorted(fit, key=lambda place: -worth[place])[:count])
     lines = _once([*lines, *(_passage(told[place], asked, met) for place in chosen)])

@@ -190,7 +190,7 @@ def test_sentences_like_the_question_come_to_the_memory_whatever_the_model_says(
 
 
 def test_a_skim_keeps_what_is_nearest_and_asks_the_model_for_the_answer_alone() -> None:
-    ship, lamps = "The ship sank off Nantucket in fog at night.", "A ship in fog needs lamps."
+    ship, lamps = "The ship sank off Nantucket in fog at night.", "A fog needs lamps."
     skimming = msgspec.structs.replace(PROFILE, skim=True)
     segments = [
         segment(i, text) for i, text in enumerate([f"It rained. {ship}", " ", f"{lamps} Nobody slept."])
@@ -230,6 +230,19 @@ def test_a_skim_that_finds_nothing_says_so() -> None:
     assert not [e for e in seen if isinstance(e, events.Notice)]
     nothing, requests, _ = run(flow("What is white?", [], skimming, FRAME, WORDS), lambda _: "?")
     assert (nothing.text, requests) == ("", [])
+
+
+def test_a_skim_that_has_nothing_takes_one_word_in_common_for_enough() -> None:
+    few = msgspec.structs.replace(PROFILE, skim=True, nearest=3)
+    texts = ["The judge was the King.", "The jury slept at night.", "The judge left the trial."]
+
+    def kept(*chosen: int) -> str:
+        found = [segment(i, texts[at]) for i, at in enumerate(chosen)]
+        return run(flow("Who was judge at the trial?", found, few, FRAME, WORDS), lambda _: "?")[0].memory
+
+    assert kept(0, 1) == texts[0]
+    assert kept(2, 0) == texts[2]  # which has two: one is not enough any more
+    assert texts[2] in kept(0, 1, 2)
 
 
 def test_a_skim_is_stopped_between_segments() -> None:
