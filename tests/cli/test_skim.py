@@ -10,6 +10,8 @@ import pytest
 
 from memread.events import Answered, MemoryUpdated, RunStarted
 from tests.cli.conftest import Memread, log
+from tests.cli.test_servers import served
+from tests.engine.http.hostile import hostile, say
 
 QUESTION = "How far did the ship sail in line 37?"
 NEAR = "Line 37: the ship sailed 56 miles to the west that day."
@@ -75,3 +77,15 @@ def test_an_interrupted_skim_answers_and_is_gone_on_with(memread: Memread) -> No
     again = memread("ask", "-", QUESTION, "--skim", "--events", stdin=log(60)).events
     assert isinstance(again[0], RunStarted) and again[0].resumed >= 6
     assert isinstance(again[-1], Answered) and NEAR in again[-1].answer.memory
+
+
+def test_a_server_is_sent_the_nearest_sentences_and_nothing_else(memread: Memread) -> None:
+    name = memread.write("a.txt", log(60))
+    with hostile() as server:
+        server.acts[:] = [say("probe"), say("\\boxed{56 miles}")]
+        ended = memread("ask", name, QUESTION, "--skim", env=served(server.url))
+        assert (ended.code, ended.out) == (0, "56 miles\n"), ended.err
+        assert server.asked == 2
+        body = next(body for _, _, body in reversed(server.seen) if body)
+    (message,) = body["messages"]
+    assert NEAR in message["content"] and "Line 11:" not in message["content"]
