@@ -173,19 +173,25 @@ def export(
 
 @app.command()
 def figure(
-    metrics: Annotated[Path, typer.Argument(help="metrics.jsonl of a run.", metavar="METRICS")],
+    metrics: Annotated[
+        list[Path],
+        typer.Argument(help="metrics.jsonl of a run; of several, lines side by side.", metavar="METRICS..."),
+    ],
     out: Annotated[Path, typer.Argument(help="The figure to write: .png or .svg.", metavar="OUT")],
 ) -> None:
     """Draw what a run measured, by update."""
     _need_torch()
     from memread.train import metrics as measured
 
-    rows = measured.read(metrics)
-    if not rows:
-        raise ConfigError(f"{metrics}: nothing was measured there")
     if out.suffix not in (".png", ".svg"):
         raise UsageError(f"{out}: must end with .png or .svg")
-    measured.draw(rows, out)
+    runs = {}
+    for path in metrics:
+        name = path.parent.name if path.name == "metrics.jsonl" else path.stem
+        runs[name if name not in runs else str(path)] = rows = measured.read(path)
+        if not rows:
+            raise ConfigError(f"{path}: nothing was measured there")
+    measured.draw(runs, out)
     typer.echo(str(out))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,10 @@ def cut(path: Path, step: int) -> None:
         temporary.replace(path)
 
 
-def draw(rows: list[Row], path: Path, title: str = "") -> None:
-    """Six panels by update, of a reinforced run or of a supervised one. Needs matplotlib.
+def draw(runs: Mapping[str, Sequence[Row]], path: Path, title: str = "") -> None:
+    """Six panels by update, of reinforced runs or of supervised ones, a line for each. Needs matplotlib.
 
-    path: ends with .png or .svg, which says what is written.
+    runs: by name, in the order of the key. path: ends with .png or .svg, which says what is written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -66,18 +67,23 @@ def draw(rows: list[Row], path: Path, title: str = "") -> None:
     figure = Figure(figsize=(11, 6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3, sharex=True).flat
-    panels = REINFORCED if any("reward" in row for row in rows) else SUPERVISED
+    panels = REINFORCED if any("reward" in row for rows in runs.values() for row in rows) else SUPERVISED
     for axis, (name, heading, unit) in zip(axes, panels, strict=True):
-        found = [(row["step"], value) for row in rows if (value := number(row, name)) is not None]
-        at, values = [step for step, _ in found], [value for _, value in found]
-        if len(values) > 40:
-            axis.plot(at, values, color="0.75", linewidth=1)
-            values = smoothed(values)
-        axis.plot(at, values, color="C0", linewidth=2, marker="" if len(values) > 40 else "o")
+        for colour, (run, rows) in enumerate(runs.items()):
+            found = [(row["step"], value) for row in rows if (value := number(row, name)) is not None]
+            at, values = [step for step, _ in found], [value for _, value in found]
+            if len(values) > 40:
+                axis.plot(at, values, color=f"C{colour}", alpha=0.25, linewidth=1)
+                values = smoothed(values)
+            marker = "" if len(values) > 40 else "o"
+            axis.plot(at, values, color=f"C{colour}", linewidth=2, marker=marker, markersize=4, label=run)
         axis.set_title(heading, fontsize=10)
         axis.set_ylabel(unit, fontsize=8)
         axis.tick_params(labelsize=8)
         axis.margins(x=0)
+    if len(runs) > 1:
+        handles, names = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=len(runs), fontsize=9, frameon=False)
     if title:
         figure.suptitle(title, fontsize=11)
     figure.supxlabel("updates", fontsize=9)

@@ -115,7 +115,7 @@ def reinforce(
             saved()
         report(row)
     if rows := metrics.read(log):
-        metrics.draw(rows, folder / "metrics.png")
+        metrics.draw({folder.name: rows}, folder / "metrics.png")
 
 
 def gather(

@@ -71,6 +71,11 @@ def test_a_supervised_run_has_a_figure(tmp_path: Path) -> None:
     drawn = (tmp_path / "figure.svg").read_text(encoding="utf-8")
     assert drawn.startswith("<?xml") and "a fact is new" in drawn
     assert number(rows[1], "dev.right.new") == 4 / 30 and number(rows[0], "dev.loss") is None
+    second = tmp_path / "higher.jsonl"
+    second.write_text(json.dumps(rows[0]) + "\n", encoding="utf-8")
+    assert _run("figure", str(metrics), str(second), str(tmp_path / "both.svg")) == 0
+    assert (tmp_path / "both.svg").stat().st_size > (tmp_path / "figure.svg").stat().st_size
+    assert _run("figure", str(metrics), str(tmp_path / "none"), str(tmp_path / "figure.svg")) == 20
     assert _run("figure", str(tmp_path / "none"), str(tmp_path / "figure.svg")) == 20
     assert _run("figure", str(metrics), str(tmp_path / "figure.gif")) == 2
 
