@@ -48,8 +48,8 @@ Flow = Generator[Request | Event, Reply | None, Answer]
 Outcome = Literal["updated", "unchanged", "kept"]
 
 NOTHING_NEAR = (
-    "No sentence of the text has a word of the question in it: the answer rests on nothing. Ask in the words "
-    "of the text, or let the model read it, without --skim."
+    "No sentence of the text has enough words of the question in it: the answer rests on nothing. Ask in the "
+    "words of the text, or let the model read it, without --skim."
 )
 """What is told where a skim has found nothing."""
 
@@ -207,16 +207,9 @@ def _skim(
     now.past(segment, question, profile)
     known = now.memory if now.memory != profile.wording.initial_memory else ""
     # Larger models are not misled by what else a memory says, and miss less in a full one (docs/NOTES.md).
-    sparse = profile.nearest > 0
-    made = with_nearest(
-        known,
-        segment.text,
-        question,
-        profile.nearest or _SKIMMED,
-        now.met,
-        share=SHARE if sparse else 0.0,
-        least=2 if sparse and known else 1,
-    )
+    share, least = (SHARE, 2) if profile.nearest else (0.0, 1)
+    count = profile.nearest or _SKIMMED
+    made = with_nearest(known, segment.text, question, count, now.met, share=share, least=least)
     memory = within(made, question, profile.budget.memory, tokenizer, now.met) or now.memory
     outcome: Outcome = "unchanged" if memory == now.memory else "updated"
     now.after(info, memory, outcome, Counts())

@@ -232,17 +232,15 @@ def test_a_skim_that_finds_nothing_says_so() -> None:
     assert (nothing.text, requests) == ("", [])
 
 
-def test_a_skim_that_has_nothing_takes_one_word_in_common_for_enough() -> None:
-    few = msgspec.structs.replace(PROFILE, skim=True, nearest=3)
-    texts = ["The judge was the King.", "The jury slept at night.", "The judge left the trial."]
-
-    def kept(*chosen: int) -> str:
-        found = [segment(i, texts[at]) for i, at in enumerate(chosen)]
-        return run(flow("Who was judge at the trial?", found, few, FRAME, WORDS), lambda _: "?")[0].memory
-
-    assert kept(0, 1) == texts[0]
-    assert kept(2, 0) == texts[2]  # which has two: one is not enough any more
-    assert texts[2] in kept(0, 1, 2)
+def test_what_a_skim_takes_for_enough() -> None:
+    """Two words in common, where the profile has a number; else one, and what is far gives way in the end."""
+    segments = [segment(0, "The judge was the King."), segment(1, "The jury slept at night.")]
+    for count, kept in ((3, "No previous memory"), (0, "The judge was the King.")):
+        skimming = msgspec.structs.replace(PROFILE, skim=True, nearest=count)
+        asked = flow("Who was judge at the trial?", segments, skimming, FRAME, WORDS)
+        answer, _, seen = run(asked, lambda _: "?")
+        assert answer.memory == kept
+        assert any(isinstance(event, events.Notice) for event in seen) == (count > 0)
 
 
 def test_a_skim_is_stopped_between_segments() -> None:
