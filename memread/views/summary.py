@@ -124,16 +124,20 @@ def skipped(reading: Reading) -> list[str]:
     reasons: dict[str, list[Skipped]] = {}
     for part in parts:
         reasons.setdefault(words.line(part.reason), []).append(part)
-    groups = "; ".join(
-        _places(group, reading) + (f" ({why})" if why else "") for why, group in reasons.items()
-    )
+    groups = "; ".join(_told(_places(group, reading), why) for why, group in reasons.items())
     single = all((p.locator.page or p.locator.page_number) and not p.pages for p in parts)
     noun = "page" if single else "part"
     return [*said, f"{words.plural(len(parts), noun)} skipped: {groups}."]
 
 
+def _told(where: str, why: str) -> str:
+    """Such as "p. 8 (damaged)"; of a file that was left out the reason names it."""
+    return f"{where} ({why})" if where and why else where or why or "somewhere"
+
+
 def _places(parts: Iterable[Skipped], reading: Reading) -> str:
-    places = list(dict.fromkeys(words.place(p, reading.documents) or "somewhere" for p in parts))
+    found = [words.place(part, reading.documents) for part in parts]
+    places = list(dict.fromkeys(place or "somewhere" for place in found)) if any(found) else []
     more = len(places) - _PLACES
     return ", ".join(places[:_PLACES]) + (f" and {words.count(more)} more" if more > 0 else "")
 

@@ -449,3 +449,13 @@ def test_every_event_is_taken_by_every_view() -> None:
         with view:
             for event in sample:
                 view.show(event)
+
+
+def test_a_file_that_was_left_out_has_no_place() -> None:
+    out = io.StringIO()
+    locked = Skipped(Locator(document=-1), "locked.pdf: a password is needed")
+    page = Skipped(Locator(page="4", page_number=4), "damaged")
+    with PlainView(out) as view:
+        for event in (started(), locked, page, Skipped(Locator(), "damaged"), updated(segment(0), "m")):
+            view.show(event)
+    assert "3 parts skipped: locked.pdf: a password is needed; p. 4, somewhere (damaged)." in out.getvalue()
