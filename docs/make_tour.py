@@ -49,6 +49,7 @@ TOUR: list[tuple[str, list[str]]] = [
         [
             'memread ask alice.epub --chapters 11 "Who stole the tarts?"',
             'memread ask alice.epub --chapters 11 -q "Who is the judge?" -q "Who is the Hatter?" --quiet',
+            'memread ask alice.epub --skim "What did the Caterpillar smoke?"',
             'cat service.log | memread ask - "Why did the payment service restart?"',
             'memread ask alice.epub --chapters 11 -q "Who is accused?" --json --quiet | jq .answer',
             'find . -name "*.log" -print0 | memread ask -0 "How full is the disk?"',
