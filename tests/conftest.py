@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from memread.engine.llamacpp.engine import LlamaEngine
 from memread.journal import Journal
 from tests.fixtures.gguf_model import write_tiny_gguf
+from tests.readings import reader
 
 # The models of the tests are so small that a second thread only waits for the first: one takes a quarter of
 # the processor time. Read by OpenMP when it is loaded, here and in every process that a test starts.
@@ -105,3 +107,17 @@ def smollm2() -> Path:
 def journal(tmp_path: Path) -> Iterator[Journal]:
     with Journal.open(tmp_path / "journal.sqlite3") as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_gguf: Path) -> Iterator[LlamaEngine]:
+    """llama.cpp with the tiny model, for one request at a time."""
+    with reader(tiny_gguf) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def several(tiny_gguf: Path) -> Iterator[LlamaEngine]:
+    """The same for several requests at a time."""
+    with reader(tiny_gguf, slots=2) as made:
+        yield made

@@ -24,24 +24,10 @@ from tests.readings import (
     memories,
     numbered,
     read,
-    reader,
     scripted,
     segment_done,
     task,
 )
-
-
-@pytest.fixture(scope="module")
-def engine(tiny_gguf: Path) -> Iterator[LlamaEngine]:
-    with reader(tiny_gguf) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def several(tiny_gguf: Path) -> Iterator[LlamaEngine]:
-    """An engine for several requests at a time."""
-    with reader(tiny_gguf, slots=2) as made:
-        yield made
 
 
 def test_a_reading_is_recorded_before_it_is_seen(engine: LlamaEngine, journal: Journal) -> None:

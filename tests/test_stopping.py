@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -22,25 +21,11 @@ from tests.readings import (
     memories,
     numbered,
     read,
-    reader,
     scripted,
     segment_done,
     stopped,
     task,
 )
-
-
-@pytest.fixture(scope="module")
-def engine(tiny_gguf: Path) -> Iterator[LlamaEngine]:
-    with reader(tiny_gguf) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def several(tiny_gguf: Path) -> Iterator[LlamaEngine]:
-    """An engine for several requests at a time."""
-    with reader(tiny_gguf, slots=2) as made:
-        yield made
 
 
 def test_stop_answers_from_what_was_read(engine: LlamaEngine, journal: Journal) -> None:
