@@ -22,6 +22,8 @@ Keeps = Literal["rewrites", "appends", "excerpt"]
 """What a method has of the text when it answers: a memory rewritten at each segment, a list that only grew
 (of which it may take a part), or a part of the text itself."""
 
+OVERHEAD = 256
+"""Tokens for wording and question, for an estimate."""
 SLACK = 32
 """Tokens for what joins differently when the parts of a prompt are tokenized together."""
 

@@ -6,14 +6,11 @@ import math
 from collections.abc import Generator
 
 from memread.eval.item import Item
-from memread.eval.methods.base import Cost, Method, Setup, Talk, Text
+from memread.eval.methods.base import OVERHEAD, Cost, Method, Setup, Talk, Text
 from memread.eval.methods.search import best
 from memread.events import Event
 from memread.loop import Flow, unbox
 from memread.types import Reply, Request
-
-_OVERHEAD = 256
-"""Tokens for wording and question, for an estimate."""
 
 
 def refine(item: Item, text: Text, setup: Setup) -> Flow:
@@ -112,7 +109,7 @@ def _cut(talk: Talk, text: str, limit: int) -> str:
 def _cost(length: int, setup: Setup, extra: float = 1.0) -> Cost:
     budget = setup.profile.budget
     steps = math.ceil(length / budget.segment)
-    prompt = round(extra * (length + steps * (_OVERHEAD + budget.memory))) + _OVERHEAD + budget.memory
+    prompt = round(extra * (length + steps * (OVERHEAD + budget.memory))) + OVERHEAD + budget.memory
     return Cost(prompt, round(extra * steps * budget.memory) + budget.answer)
 
 

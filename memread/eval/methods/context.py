@@ -6,14 +6,12 @@ from collections import deque
 
 from memread.errors import ContextTooSmall
 from memread.eval.item import Item
-from memread.eval.methods.base import SLACK, Cost, Method, Setup, Talk, Text
+from memread.eval.methods.base import OVERHEAD, SLACK, Cost, Method, Setup, Talk, Text
 from memread.eval.methods.search import best
 from memread.loop import Flow
 
 _GRAIN = 128
 """Tokens of the pieces that are kept, dropped or retrieved: a paragraph or so."""
-_OVERHEAD = 256
-"""Tokens for wording and question, for an estimate."""
 
 
 def full(item: Item, text: Text, setup: Setup) -> Flow:
@@ -73,11 +71,11 @@ def bm25(item: Item, text: Text, setup: Setup) -> Flow:
 
 
 def _room(setup: Setup) -> int:
-    return setup.window - setup.profile.budget.answer - _OVERHEAD - SLACK
+    return setup.window - setup.profile.budget.answer - OVERHEAD - SLACK
 
 
 def _cost(most: int, setup: Setup) -> Cost:
-    return Cost(min(most, _room(setup)) + _OVERHEAD, setup.profile.budget.answer)
+    return Cost(min(most, _room(setup)) + OVERHEAD, setup.profile.budget.answer)
 
 
 FULL = Method(

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from memread import loop
 from memread.eval.item import Item
-from memread.eval.methods.base import Cost, Method, Setup, Text
+from memread.eval.methods.base import OVERHEAD, Cost, Method, Setup, Text
 from memread.loop import Flow
 from memread.profile import skimming
-
-_OVERHEAD = 256
-"""Tokens for wording and question, for an estimate."""
 
 
 def skim(item: Item, text: Text, setup: Setup) -> Flow:
     """What `memread ask --skim` does: what the model's own notes add to it is the difference."""
     profile = skimming(setup.profile)
     sections = text.segments(profile.budget.segment)
-    return (yield from loop.flow(item.question, sections, profile, setup.frame, setup.tokenizer))
+    return loop.flow(item.question, sections, profile, setup.frame, setup.tokenizer)
 
 
 def _cost(length: int, setup: Setup) -> Cost:
     budget = setup.profile.budget
-    return Cost(_OVERHEAD + budget.memory, budget.answer)
+    return Cost(OVERHEAD + budget.memory, budget.answer)
 
 
 SKIM = Method(
