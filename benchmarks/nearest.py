@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import mean
 
 from benchmarks.models import embedded
-from memread.memory import SHARE, Frequencies, with_nearest, within
+from memread.memory import Frequencies, Nearest, with_nearest, within
 from memread.segment import segments
 from memread.train.data.corpus import Corpus, MultiHop, Written
 from memread.train.vocabulary import PromptVocabulary, open_vocabulary
@@ -27,6 +27,7 @@ _KNOWN = 40
 
 
 def main() -> None:
+    rule = Nearest(3)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nearest", description=__doc__)
     parser.add_argument("texts", type=Path)
     parser.add_argument("--count", type=int, default=300, help="questions of a kind, at most")
@@ -34,24 +35,20 @@ def main() -> None:
     parser.add_argument("--paragraphs", type=int, default=50, help="around a question of several hops")
     parser.add_argument("--segment", type=int, default=400)
     parser.add_argument("--memory", type=int, default=256)
-    parser.add_argument("--nearest", type=int, default=3)
-    parser.add_argument("--least", type=int, default=2, help="words that a sentence shares with the question")
-    parser.add_argument("--share", type=float, default=SHARE, help="0: as many lines as fit, as in a skim")
+    parser.add_argument("--nearest", type=int, default=rule.count)
+    parser.add_argument(
+        "--least", type=int, default=rule.least, help="words that a sentence shares with the question"
+    )
+    parser.add_argument(
+        "--share", type=float, default=rule.share, help="0: as many lines as fit, as in a skim"
+    )
     given = parser.parse_args()
+    rule = Nearest(given.nearest, given.share, given.least)
     vocabulary, _ = open_vocabulary(embedded())
     corpus, draw = Corpus("train", given.texts), random.Random(0)
     found: dict[str, list[tuple[bool, bool, int, int]]] = defaultdict(list)
     for kind, question, answers, evidence, text in _asked(corpus, draw, given):
-        memory = read(
-            text,
-            question,
-            vocabulary,
-            given.segment,
-            given.memory,
-            given.nearest,
-            share=given.share,
-            least=given.least,
-        )
+        memory = read(text, question, vocabulary, given.segment, given.memory, rule)
         known = memory.casefold()
         found[kind].append(
             (
@@ -70,21 +67,13 @@ def main() -> None:
 
 
 def read(
-    text: str,
-    question: str,
-    vocabulary: PromptVocabulary,
-    segment: int,
-    limit: int,
-    nearest: int,
-    *,
-    share: float = SHARE,
-    least: int = 2,
+    text: str, question: str, vocabulary: PromptVocabulary, segment: int, limit: int, rule: Nearest
 ) -> str:
     """The memory after `text`, where a model notes nothing."""
     memory, met = "", Frequencies()
     for part in cut(text, vocabulary, segment):
         met = met.after(part, question)
-        memory = with_nearest(memory, part, question, nearest, met, share=share, least=least)
+        memory = with_nearest(memory, part, question, rule, met)
         memory = within(memory, question, limit, vocabulary, met)
     return memory
 

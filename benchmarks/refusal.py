@@ -24,6 +24,7 @@ from memread.driver import drive
 from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.events import Answered
 from memread.loop import Progress, flow
+from memread.memory import Nearest
 from memread.profile import Profile, load
 from memread.train.data.corpus import Corpus
 from memread.train.rewards import normal
@@ -77,7 +78,7 @@ def _cases(corpus: Corpus, profile: Profile) -> Iterator[Case]:
     found += [(item.question, item.answers if item.start >= 0 else ()) for item in corpus.asked]
     for question, answers in dict(found).items():
         budget = profile.budget
-        memory = read(text, question, vocabulary, budget.segment, budget.memory, profile.nearest)
+        memory = read(text, question, vocabulary, budget.segment, budget.memory, Nearest(profile.nearest))
         yield Case(question, answers, memory or profile.wording.initial_memory)
 
 

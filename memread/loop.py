@@ -27,7 +27,7 @@ from memread.events import (
     SegmentStarted,
     Stopping,
 )
-from memread.memory import SHARE, Frequencies, rewritten, with_nearest, within
+from memread.memory import Frequencies, Nearest, rewritten, with_nearest, within
 from memread.profile import Profile
 from memread.protocols import Tokenizer
 from memread.types import (
@@ -54,8 +54,9 @@ NOTHING_NEAR = (
 """What is told where a skim has found nothing."""
 
 _BRACE = re.compile(r"\\boxed\{|[{}]")
-_SKIMMED = 8
-"""Sentences of a section that a skim takes into a memory, where the profile says no number."""
+_FILLING = Nearest(8, share=0.0, least=1)
+"""What a skim takes into a memory, where the profile says no number. Larger models are not misled by what
+else a memory says, and miss less in a full one (docs/NOTES.md)."""
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 
 
@@ -73,6 +74,10 @@ class Progress(msgspec.Struct):
     counts: Counts = Counts()
     met: Frequencies = Frequencies()
     """Of the question's words, where a rule decides with them what the memory holds."""
+
+    def noted(self, profile: Profile) -> str:
+        """The memory; "" before anything was noted."""
+        return self.memory if self.memory != profile.wording.initial_memory else ""
 
     def past(self, segment: Segment, question: str, profile: Profile) -> None:
         """Count the words of `segment`, which is read."""
@@ -156,7 +161,7 @@ def _read(
     prompt = prompts.update(profile, frame, question=question, memory=now.memory, section=segment.text)
     unchanged = profile.wording.unchanged
     rewrites = unchanged or now.memory
-    known = now.memory if now.memory != profile.wording.initial_memory else ""
+    known = now.noted(profile)
     quotes = (segment.text, known, question) if unchanged else (segment.text, question)
     verbatim = (segment.text, known) if profile.verbatim else ()
     words = tuple(filter(None, (unchanged, profile.wording.initial_memory)))
@@ -182,7 +187,7 @@ def _read(
         if not reason and unchanged:
             proposed = rewritten(known, proposed, unchanged)
             if profile.nearest and question != profile.wording.summary:
-                proposed = with_nearest(proposed, segment.text, question, profile.nearest, now.met)
+                proposed = with_nearest(proposed, segment.text, question, Nearest(profile.nearest), now.met)
             proposed = proposed or memory
             if proposed != memory and not (proposed := within(proposed, question, limit, tokenizer, now.met)):
                 reason = "it is over the memory limit"
@@ -205,11 +210,8 @@ def _skim(
     info = segment.info
     yield SegmentStarted(info)
     now.past(segment, question, profile)
-    known = now.memory if now.memory != profile.wording.initial_memory else ""
-    # Larger models are not misled by what else a memory says, and miss less in a full one (docs/NOTES.md).
-    share, least = (SHARE, 2) if profile.nearest else (0.0, 1)
-    count = profile.nearest or _SKIMMED
-    made = with_nearest(known, segment.text, question, count, now.met, share=share, least=least)
+    rule = Nearest(profile.nearest) if profile.nearest else _FILLING
+    made = with_nearest(now.noted(profile), segment.text, question, rule, now.met)
     memory = within(made, question, profile.budget.memory, tokenizer, now.met) or now.memory
     outcome: Outcome = "unchanged" if memory == now.memory else "updated"
     now.after(info, memory, outcome, Counts())
@@ -226,7 +228,7 @@ def _answer(
     in_box = cut = False
     likely = None
     if now.segments:
-        if profile.skim and now.memory == profile.wording.initial_memory:
+        if profile.skim and not now.noted(profile):
             yield Notice(NOTHING_NEAR)
         yield AnswerStarted(now.memory)
         prompt = prompts.answer(profile, frame, question=question, memory=now.memory)

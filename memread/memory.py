@@ -18,8 +18,6 @@ from memread.protocols import Tokenizer
 
 _LONGEST = 400
 """Characters of a sentence that come to a memory, at most."""
-SHARE = 0.6
-"""Of what the best line has in common with the question: lines with less give way (docs/TRAINING.md)."""
 _ONWARD = 2
 """Lines that only go on from names of others, at most."""
 _ABOUT = 50
@@ -33,6 +31,17 @@ _BEFORE = 60
 _BLANK = re.compile(r"\n\s*\n")
 
 
+class Nearest(msgspec.Struct, frozen=True):
+    """Which sentences of a section come to a memory by their words, and which lines of it give way."""
+
+    count: int
+    """Sentences of a section, at most."""
+    share: float = 0.6
+    """Of what the best line has in common with the question: lines with less give way (docs/TRAINING.md)."""
+    least: int = 2
+    """Words that carry meaning which a sentence shares with the question, or all, if that has fewer."""
+
+
 class Frequencies(msgspec.Struct, frozen=True):
     """In how many of the sentences read so far the words of a question stand."""
 
@@ -43,7 +52,7 @@ class Frequencies(msgspec.Struct, frozen=True):
     def after(self, section: str, question: str) -> Frequencies:
         """The same once `section` is read too."""
         asked = _stems(question)
-        told = [*_told(section, asked)]
+        told = _told(section, asked)
         having = Counter(self.having)
         having.update(chain.from_iterable(asked & _stems(text) for text in told))
         return Frequencies(self.sentences + len(told), dict(having))
@@ -72,37 +81,26 @@ def rewritten(known: str, reply: str, unchanged: str) -> str:
     return "\n".join(_once([*old, *new]))
 
 
-def with_nearest(
-    memory: str,
-    section: str,
-    question: str,
-    count: int,
-    met: Frequencies,
-    *,
-    share: float = SHARE,
-    least: int = 2,
-) -> str:
-    """`memory` and sentences of `section`: up to `count` that have most in common with the question, and up
-    to two that go on from names which those say and the question does not.
+def with_nearest(memory: str, section: str, question: str, rule: Nearest, met: Frequencies) -> str:
+    """`memory` and sentences of `section`: those that have most in common with the question, as `rule` says,
+    and up to two that go on from names which those say and the question does not.
 
-    The first share `least` words that carry meaning with it (or all, if it has fewer). Of a long one that is
-    the part, from such a word on, that has most in common with it. Lines that have far less in common with
-    the question than the best one give way, unless they are the best about one of its names: a small model
-    is misled by them.
+    Of a long sentence that is the part, from a word of the question on, that has most in common with it.
+    Lines that have far less in common with the question than the best one give way, unless they are the best
+    about one of its names: a small model is misled by them.
 
-    met: with `section`. share: lines with less than this of what the best has in common are such lines; 0:
-    none is.
+    met: with `section`.
     """
     asked = _stems(question)
     lines = memory.split("\n") if memory else []
-    told = [*_told(section, asked)]
+    told = _told(section, asked)
     shared = [asked & _stems(text) for text in told]
     worth = [*map(met.worth, shared)]
-    least = min(least, len(asked))
+    least = min(rule.least, len(asked))
     fit = [place for place, common in enumerate(shared) if len(common) >= least > 0]
-    chosen = sorted(sorted(fit, key=lambda place: -worth[place])[:count])
+    chosen = sorted(sorted(fit, key=lambda place: -worth[place])[: rule.count])
     lines = _once([*lines, *(_passage(told[place], asked, met) for place in chosen)])
-    near = _near(lines, asked, _names(question), met, share)
+    near = _near(lines, asked, _names(question), met, rule.share)
     others = [line for line in lines if line not in near]
     others += [text for place, text in enumerate(told) if place not in chosen]
     onward = _onward(near, others, asked, met)
@@ -175,7 +173,13 @@ def _marks(text: str) -> tuple[frozenset[str], frozenset[str]]:
     return telling, frozenset(word.stem for word in found[1:] if word.counts and word.name)
 
 
-def _told(section: str, asked: frozenset[str]) -> Iterator[str]:
+@lru_cache(8)
+def _told(section: str, asked: frozenset[str]) -> tuple[str, ...]:
+    """What `_sentences` gives. Kept: a section is counted first (Frequencies.after), then looked through."""
+    return tuple(_sentences(section, asked))
+
+
+def _sentences(section: str, asked: frozenset[str]) -> Iterator[str]:
     """The sentences of `section`. Of a paragraph with its title above it the first one comes with that, and
     so does each that has a word of the question."""
     for block in _BLANK.split(section):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from memread.memory import Frequencies, rewritten, with_nearest, within
+from memread.memory import Frequencies, Nearest, rewritten, with_nearest, within
 
 SECTION = """The harbour lies in the north. Ahab had a leg of ivory.
 Mr. Stubb smoked a pipe, and said that the leg was made of a whale's jaw.
@@ -17,7 +17,7 @@ Ahab walked. The whale swam away from Ahab, and nobody saw it again."""
 
 def nearest(memory: str, section: str, question: str, count: int) -> str:
     met = Frequencies().after(section, question)
-    return with_nearest(memory, section, question, count, met)
+    return with_nearest(memory, section, question, Nearest(count), met)
 
 
 ASKED = "Of which whale's jaw was Ahab's leg made?"

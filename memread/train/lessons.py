@@ -18,7 +18,7 @@ from memread import prompts
 from memread.errors import ModelUnloadable
 from memread.evidence.statements import sentences
 from memread.loop import boxed
-from memread.memory import Frequencies, rewritten, with_nearest, within
+from memread.memory import Frequencies, Nearest, rewritten, with_nearest, within
 from memread.profile import Profile
 from memread.train.bounds import Share, Weight, Whole
 from memread.train.data.quotes import telling
@@ -200,7 +200,7 @@ class Teacher:
         memory = rewritten(memory, said_briefly(before, after, memory, unchanged), unchanged)
         if profile.nearest:
             section = episode.segments[place]
-            memory = with_nearest(memory, section, episode.question, profile.nearest, met[place])
+            memory = with_nearest(memory, section, episode.question, Nearest(profile.nearest), met[place])
         return within(memory, episode.question, profile.budget.memory, self.vocabulary, met[place])
 
     def _with_false_entries(
