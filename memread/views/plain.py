@@ -222,7 +222,7 @@ class RecordView(_AtTheEnd):
         engine = reading.started.engine
         self._fact("Model", f"{words.line(engine.model)}, profile {words.line(reading.started.profile)}")
         unread = [*summary.skipped(reading), *summary.guarded(reading), *summary.notices(reading)]
-        verb = "Skimmed" if reading.skims else "Read"
+        verb = summary.verb(reading)
         read = summary.read(reading, timed=False).removeprefix(f"{verb} ")
         self._fact(verb, "\n".join([read, *summary.cut(reading), *unread]))
         if reading.failure is not None:

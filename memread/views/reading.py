@@ -70,8 +70,6 @@ class Reading:
     """How many pieces the current reply has: about its tokens."""
     _pieces: list[str] = field(default_factory=list)
     _retried: bool = False
-    _empty: str = ""
-    """What the profile calls an empty memory."""
     _samples: deque[tuple[float, int, float | None]] = field(
         default_factory=lambda: deque([(0.0, 0, 0.0)], maxlen=_WINDOW + 1)
     )
@@ -133,6 +131,11 @@ class Reading:
         """The word by which a reply says that the memory stays; "" for none."""
         return self.started.unchanged if self.started else ""
 
+    def _still_empty(self, event: MemoryUpdated) -> bool:
+        """Whether it leaves what the profile calls an empty memory as it was."""
+        started = self.started
+        return not self.memory and started is not None and event.memory == started.memory
+
     def speed(self) -> float | None:
         """Tokens of the text read a second, over the last segments; None before one is finished."""
         (since, before, _), (until, after, _) = self._samples[0], self._samples[-1]
@@ -178,7 +181,6 @@ class Reading:
                 vars(self).update(vars(begun))
                 # What the profile calls an empty memory is wording for the model, not something noted.
                 self.memory = self.before = event.memory if event.resumed else ""
-                self._empty = "" if event.resumed else event.memory
                 self._samples[0] = (now, 0, 0.0)
             case SegmentStarted(segment):
                 self.segment = segment
@@ -233,7 +235,7 @@ class Reading:
         self.last = info.span
         stays = self._stays(event.memory)
         self.before = self.memory
-        self.memory = event.memory if self.memory or event.memory != self._empty else ""
+        self.memory = "" if self._still_empty(event) else event.memory
         if event.outcome == "kept":
             self.kept += 1
             self.notice = event.reason or self.notice

@@ -51,6 +51,11 @@ def failure(reading: Reading) -> list[str]:
     return [f"error: {words.line(failed.message, 400)}", *([f"  {hint}"] if hint else [])]
 
 
+def verb(reading: Reading) -> str:
+    """What was done with the text: how `read` begins."""
+    return "Skimmed" if reading.skims else "Read"
+
+
 def read(reading: Reading, *, timed: bool = True) -> str:
     """Such as "Read 12 segments, 60,123 tokens, to p. 340 (82%) in 1m12s (830 tok/s)."."""
     done, tokens, fraction, last = reading.segments, reading.tokens, reading.fraction, reading.last
@@ -64,10 +69,9 @@ def read(reading: Reading, *, timed: bool = True) -> str:
         return "Nothing was read."
     reached = _reached(last, fraction, complete, reading)
     taken = f"{words.plural(reading.resumed, 'segment')} taken over from the earlier run"
-    verb = "Skimmed" if reading.skims else "Read"
-    text = f"{verb} {words.plural(done, 'segment')}, {words.count(tokens)} tokens"
+    text = f"{verb(reading)} {words.plural(done, 'segment')}, {words.count(tokens)} tokens"
     if not done:
-        text, taken = f"{verb} nothing anew: {taken}", ""
+        text, taken = f"{verb(reading)} nothing anew: {taken}", ""
     if reached:
         text += f", {reached}"
     if timed:
