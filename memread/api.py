@@ -109,11 +109,6 @@ class OpenReading:
         return self._config.lanes
 
     @property
-    def skim(self) -> bool:
-        """Whether the model sees only the sentences nearest to the question."""
-        return self._config.skim
-
-    @property
     def inputs(self) -> tuple[str, ...]:
         """The documents, folders and patterns expanded, as they are known before they are opened."""
         return self._resolved.names
@@ -316,6 +311,7 @@ def prepared(
                 say=say,
             )
         )
+        # A profile may be for skims by itself.
         _check_skim(ready.profile.skim, config.lanes, questions)
         infos = tuple(document.info for document in documents)
         task = Task(

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from memread import __version__, api
 from memread.api import OpenReading
 from memread.errors import MemreadError, UsageError
-from memread.events import Event, MemoryUpdated, Prefilled, SegmentStarted
+from memread.events import Event, MemoryUpdated, Prefilled, RunStarted, SegmentStarted
 from memread.settings import expanded
 from memread.text import one_line, printable
 from memread.types import Answer, Evidence, Skipped
@@ -101,6 +101,7 @@ class Desk:
     def read(self, reading: OpenReading, watch: Watch) -> Result | None:
         """To the end, for a thread of its own; None when it was cancelled. Raises MemreadError."""
         skipped: list[Skipped] = []
+        skim = False
         with self._one:
             if watch.cancelled.is_set():
                 return None
@@ -110,9 +111,11 @@ class Desk:
                         return None
                     if isinstance(event, Skipped) and number == 0:
                         skipped.append(event)
+                    if isinstance(event, RunStarted):
+                        skim = event.skim
                     if number <= 1:  # of several lanes, the first tells how far they are
                         watch.take(event)
-                return _result(reading.answer, skipped, skim=reading.skim)
+                return _result(reading.answer, skipped, skim=skim)
 
 
 class Watch:
