@@ -6,7 +6,7 @@ import ctypes
 import importlib.util
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,6 +18,9 @@ from memread.engine.llamacpp.slot import Slot
 from memread.ingest import open_document
 from memread.protocols import Done, Prefill
 from memread.types import Passage, Reply, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BOOK = Path(__file__).parent.parent / "examples" / "alice.epub"
 TINY = Path(__file__).parent.parent / "models" / "tiny"
@@ -77,8 +80,11 @@ class Bare:
         if not self._context:
             raise SystemExit(f"no memory for a context of {context} tokens")
 
-    def prefill(self, ids: list[int]) -> float:
-        """Seconds, with the logits of the last token."""
+    def prefill(self, ids: list[int], told: Callable[[int, float], object] | None = None) -> float:
+        """Seconds, with the logits of the last token.
+
+        told: called with the tokens that are done and the seconds they took, after each batch.
+        """
         api = self._api
         api.llama_memory_clear(api.llama_get_memory(self._context), False)
         began = now()
@@ -87,6 +93,8 @@ class Bare:
             tokens = (api.llama_token * len(part))(*part)
             if api.llama_decode(self._context, api.llama_batch_get_one(tokens, len(part))):
                 raise SystemExit("llama.cpp failed")
+            if told:
+                told(start + len(part), now() - began)
         api.llama_get_logits_ith(self._context, -1)
         return now() - began
 

@@ -328,10 +328,16 @@ def _measure(path: Path, what: str, tokens: int, threads: int) -> dict[str, floa
         else:
             bare = Bare(model, context=tokens + 64, threads=threads or cpu_threads())
             text = "".join(passage.text for passage in passages(model, tokens))
-            took = bare.prefill(model.vocabulary.encode(text)[:tokens])
+            took = bare.prefill(model.vocabulary.encode(text)[:tokens], _progress)
             bare.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"seconds": took, "peak": float(peak)}
+
+
+def _progress(tokens: int, took: float) -> None:
+    """Says how far one context has come: hours may pass before a long one is done."""
+    if tokens % 4096 == 0:
+        print(f"{tokens:,} tokens in one context after {took:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
