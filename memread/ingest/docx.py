@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from contextlib import ExitStack
+from typing import IO, BinaryIO
 
 from memread.errors import DamagedDocument, EmptyInput, FileUnreadable
 from memread.ingest.html import page_passages
 from memread.ingest.markup import parse_xml
-from memread.types import DocumentInfo, Passage, Skipped
+from memread.ingest.word import simplified
+from memread.text import one_line
+from memread.types import DocumentInfo, Locator, Passage, Skipped
 
 _LIMIT = 512 << 20
 """Bytes of all that is read, unpacked: more is not a document but an attack."""
+_ROUNDS = 4
+"""What is in an element that was not known may not be known either."""
+_UNKNOWN = re.compile(r"unrecognised element was ignored: .*?([\w.-]+)$")
+_WITH_TEXT = frozenset(("altChunk", "subDoc"))
+"""Elements that stand for text which is elsewhere."""
 _STYLES = "p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => h2:fresh"
 
 
@@ -53,24 +62,37 @@ class DocxReading:
 
     def passages(self) -> Iterator[Passage | Skipped]:
         """Raises DamagedDocument; EmptyInput after a document without text."""
-        import mammoth
-
         try:
-            result = mammoth.convert_to_html(
-                self._file,
-                # Descriptions of pictures are kept, pictures are not.
-                convert_image=mammoth.images.img_element(lambda image: {"src": ""}),
-                include_embedded_style_map=False,
-                style_map=_STYLES,
-            )
+            page, left_out = self._page()
         except Exception as error:
             raise self._damaged(error) from error
         letters = False
-        for passage in page_passages(result.value, self._index):
+        place = Locator(document=self._index)
+        for passage in page_passages(page, self._index):
             letters = letters or bool(passage.text.strip())
+            place = passage.locator
             yield passage
+        for name in left_out:
+            yield Skipped(place, f"what is in its elements “{one_line(name)}” is not read")
         if not letters:
             raise EmptyInput(f"{self._name}: there is no text in this document")
+
+    def _page(self) -> tuple[str, list[str]]:
+        """As a page of HTML; and the elements whose text is not in it."""
+        file: IO[bytes] = self._file
+        page, unknown = "", set[str]()
+        with ExitStack() as opened:
+            for turn in range(_ROUNDS):
+                simpler = simplified(file, unknown)
+                if turn and simpler is None:
+                    unknown &= _WITH_TEXT
+                    break
+                if simpler is not None:
+                    file = opened.enter_context(simpler)
+                page, unknown = _converted(file)
+                if not unknown:
+                    break
+        return page, sorted(unknown)
 
     def _damaged(self, error: Exception) -> DamagedDocument:
         why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
@@ -78,3 +100,18 @@ class DocxReading:
             f"{self._name}: it cannot be read as a Word document ({why})",
             "Open it in a word processor and save it anew, or as PDF.",
         )
+
+
+def _converted(file: IO[bytes]) -> tuple[str, set[str]]:
+    """A page of HTML; and the names of the elements that mammoth does not know."""
+    import mammoth
+
+    result = mammoth.convert_to_html(
+        file,
+        # Descriptions of pictures are kept, pictures are not.
+        convert_image=mammoth.images.img_element(lambda image: {"src": ""}),
+        include_embedded_style_map=False,
+        style_map=_STYLES,
+    )
+    found = (_UNKNOWN.search(message.message) for message in result.messages)
+    return result.value, {match.group(1) for match in found if match}

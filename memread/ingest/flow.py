@@ -28,6 +28,7 @@ from memread.ingest.elements import (
     local,
 )
 from memread.ingest.elements import kinds as kinds_of
+from memread.ingest.formula import Formula, linear
 
 NONE, SPACE, LINE, BLANK = range(4)
 _SEPARATOR = ("", " ", "\n", "\n\n")
@@ -74,6 +75,7 @@ class Flow:
         """The depth of the <a> that is open and points to a place in a document."""
         self._heading: tuple[str, int, list[str]] | None = None
         self._page: tuple[int, str, list[str]] | None = None
+        self._formula: Formula | None = None
 
     # -- what a parser calls
 
@@ -84,17 +86,24 @@ class Flow:
             return
         kinds = kinds_of(attributes)
         self._anchor(attributes)
+        if self._formula and tag in BLOCKS:  # as in a browser: its end is missing
+            self._end_formula()
         if kinds & PAGE_KINDS:
             label = attribute(attributes, "title", "aria-label")
             self._page = (self._depth, label, [])
         elif tag in SKIPPED or kinds & SKIPPED_KINDS or "hidden" in attributes:
             self._skip = self._depth
+        elif self._formula:
+            self._formula.start(self._depth, tag, attributes)
         elif tag == "title":
             self._skip = self._depth
             self._in_title = not self.title and not is_svg(name)
         elif tag == "math" and attribute(attributes, "alttext"):
             self._emit(attribute(attributes, "alttext"))
             self._skip = self._depth
+        elif tag == "math" and not self._page:
+            self._formula = Formula()
+            self._formula.start(self._depth, tag, attributes)
         else:
             self._open(tag, kinds, attributes)
 
@@ -103,6 +112,9 @@ class Flow:
         if self._skip:
             if self._depth == self._skip:
                 self._skip, self._in_title = 0, False
+        elif self._formula:
+            if self._formula.end(self._depth):
+                self._end_formula()
         elif self._page and self._page[0] == self._depth:
             _, label, texts = self._page
             label = label or " ".join("".join(texts).split())
@@ -120,6 +132,8 @@ class Flow:
             self._page[2].append(text)
         elif self._skip:
             return
+        elif self._formula:
+            self._formula.data(text)
         elif self._pre:
             self._verbatim(text)
         else:
@@ -127,6 +141,7 @@ class Flow:
 
     def close(self) -> Flow:
         """The end: what was marked after the last word is marked at the end."""
+        self._end_formula()
         self._place(self._length)
         return self
 
@@ -139,7 +154,7 @@ class Flow:
     @property
     def busy(self) -> bool:
         """In the middle of something that may still change what was written."""
-        return self._capture is not None or self._heading is not None
+        return self._capture is not None or self._heading is not None or self._formula is not None
 
     @property
     def written(self) -> int:
@@ -172,6 +187,11 @@ class Flow:
             self._emit("(")
         elif tag in ("a", "sup"):
             self._note(tag, kinds, attributes)
+
+    def _end_formula(self) -> None:
+        formula, self._formula = self._formula, None
+        if formula:
+            self._emit(_INVISIBLE.sub("", linear(formula.root)))
 
     def _note(self, tag: str, kinds: frozenset[str], attributes: Mapping[str, str]) -> None:
         """A reference to a note is marked as one, or is a link in a superscript or around one."""
