@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Final, cast
 
 from msgspec.structs import replace
@@ -139,7 +139,7 @@ class EpubReading:
         except Exception as error:  # MemoryError, RecursionError, whatever a parser lets through
             failed = f"{path}: reading it failed ({why(error)})"
             return [self._unread(place, path, failed)], self._through(place, item, path), 0
-        parts += self._unmarked(after, path, flow)
+        parts += self._missing(after, path, flow)
         after = self._after(after, path, flow)
         if flow.lost:
             parts.append(Skipped(after, f"{path}: {flow.lost:,} undecodable bytes in it, shown as �"))
@@ -169,26 +169,31 @@ class EpubReading:
     def _unread(self, place: Locator, path: str, reason: str) -> Skipped:
         return Skipped(place, reason, *self._titles(path))
 
-    def _unmarked(self, place: Locator, path: str, flow: Flow) -> Iterator[Skipped]:
-        """Pages that are asked for and listed, but marked nowhere in their file, as where its end is missing.
+    def _missing(self, place: Locator, path: str, flow: Flow) -> Iterator[Skipped]:
+        """What of a file is known to be not there: its end, where it breaks off, or pages that are asked for
+        and listed but marked nowhere in it.
 
         Who asks for nothing gets all the text of it anyway.
         """
+        pages = [target.title for target in self._lost(self._pages, path, flow)]
+        if flow.breaks_off:
+            chapters = [target.title for target in self._lost(self._chapters, path, flow)]
+            yield Skipped(place, f"{path}: it breaks off", tuple(pages), tuple(chapters))
+            return
         asked = self._selection
         if asked is None or asked.kind != "pages":
             return
-        lost = [target.title for target in self._lost(path, flow) if asked.holds(target.title)]
-        if lost:
+        if lost := [title for title in pages if asked.holds(title)]:
             more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
             reason = f"{path}: the beginning of page {lost[0]}{more} is not marked in it"
             yield Skipped(place, reason, tuple(lost))
 
-    def _lost(self, path: str, flow: Flow) -> list[Target]:
-        """The listed pages of a file that are not marked in it."""
+    def _lost(self, listed: Mapping[str, list[Target]], path: str, flow: Flow) -> list[Target]:
+        """The listed chapters or pages of a file that are not marked in it."""
         there = {(mark.kind, mark.value) for mark in flow.marks}
         return [
             target
-            for target in self._pages.get(path, ())
+            for target in listed.get(path, ())
             if target.fragment and not there & {("id", target.fragment), ("page", target.title)}
         ]
 
@@ -219,7 +224,7 @@ class EpubReading:
         pages = _first(self._pages.get(path, ()))
         there = {mark.value for mark in flow.marks if mark.kind == "id"}
         lost = [title for fragment, title in chapters.items() if fragment not in there]
-        if lost and all(target.fragment for target in self._chapters.get(path, ())):
+        if lost and not flow.breaks_off and all(t.fragment for t in self._chapters.get(path, ())):
             # The contents name a place that is not there: the file's start is it, if no other chapter's.
             yield 0, lost[0], None
         for offset, kind, value in sorted(flow.marks, key=lambda mark: mark.offset):
@@ -245,8 +250,11 @@ class EpubReading:
         for _, chapter, page in self._moves(path, flow):
             place = _move(place, chapter=chapter, page=page)
         listed = self._pages.get(path, ())
-        if listed and listed[-1] in self._lost(path, flow):  # it began somewhere in here
+        if listed and listed[-1] in self._lost(self._pages, path, flow):  # it began somewhere in here
             place = _move(place, page=listed[-1].title)
+        if flow.breaks_off:  # so did these
+            for target in self._lost(self._chapters, path, flow):
+                place = _move(place, chapter=target.title)
         return place
 
 

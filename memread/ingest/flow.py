@@ -55,6 +55,8 @@ class Flow:
         """Characters that are not the description of a picture."""
         self.lost = 0
         """Bytes of the source that were no text in its encoding."""
+        self.breaks_off = False
+        """The source has no end."""
         self._out: list[str] = []
         self._length = 0
         self._anchors = anchors

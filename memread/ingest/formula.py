@@ -24,6 +24,7 @@ class Node(Protocol):
     @property
     def attrib(self) -> Mapping[str, str]: ...
     def __iter__(self) -> Iterator[Any]: ...
+    def itertext(self) -> Iterator[Any]: ...
 
 
 _INVISIBLE = re.compile("[\u2061-\u2064\u200b]")
@@ -85,7 +86,11 @@ class Formula:
 
 def linear(node: Node) -> str:
     """The formula `node` as one line of text."""
-    return " ".join(_text(node).split())
+    try:
+        line = _text(node)
+    except RecursionError:  # deeper than any formula: its letters, one after the other
+        line = " ".join(node.itertext())
+    return " ".join(line.split())
 
 
 def _text(node: Node) -> str:

@@ -24,6 +24,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _SELF_CLOSED = re.compile(
     r"<((?!(?:br|hr|img|meta|link|input|col|area|base|param|wbr)\b)[A-Za-z][\w:-]*)([^<>]*?)/>"
 )
+_BEGIN, _END = re.compile(r"<(?:\w+:)?(?:html|body)\b", re.I), re.compile(r"</(?:\w+:)?(?:html|body)\b", re.I)
 _XML_ENTITIES = frozenset(("amp", "lt", "gt", "quot", "apos"))
 
 
@@ -44,7 +45,7 @@ def parse_xhtml(text: str, anchors: Container[str] = ()) -> Flow:
 
     Well-formed XML is read as such. What is not is read as a browser reads HTML, unless XML's rules for
     broken documents find much more text: they stop at some errors and take attributes for text, but know
-    that an element may close itself.
+    that an element may close itself. One that breaks off is not well-formed: `Flow.breaks_off`.
     """
     clean = _without_entities(text)
     try:
@@ -52,7 +53,9 @@ def parse_xhtml(text: str, anchors: Container[str] = ()) -> Flow:
     except etree.LxmlError:
         page = _parse(_SELF_CLOSED.sub(r"<\1\2></\1>", clean), etree.HTMLParser, Flow(anchors), recover=True)
         xml = _parse(clean, etree.XMLParser, Flow(anchors), recover=True)
-        return xml if xml.letters > 1.2 * page.letters + 20 else page
+        flow = xml if xml.letters > 1.2 * page.letters + 20 else page
+        flow.breaks_off = bool(_BEGIN.search(clean)) and not _END.search(clean)
+        return flow
 
 
 def parse_xml(data: bytes) -> etree._Element | None:

@@ -346,3 +346,42 @@ def test_without_ebooklib_a_book_is_read_all_the_same(tmp_path: Path) -> None:
         for how in ("with", "without")
     ]
     assert read[0] == read[1] and len(read[0]) > 100_000
+
+
+def test_a_chapter_that_breaks_off(tmp_path: Path) -> None:
+    """What is there is read; what began in the rest of it is named, and goes on in the next file."""
+    whole = xhtml('<p id="one">first</p><p id="p1">more</p><h2 id="two">Two</h2><p id="p2">second</p>')
+    files = {
+        "a.xhtml": whole[: whole.index("<h2")],
+        "b.xhtml": xhtml("<p>next</p>"),
+        "c.xhtml": xhtml("<p>last</p>"),
+        "nav.xhtml": nav(
+            ("a.xhtml#one", "One"),
+            ("a.xhtml#two", "Two"),
+            ("c.xhtml", "Three"),
+            pages=[("a.xhtml#p1", "1"), ("a.xhtml#p2", "2"), ("c.xhtml", "3")],
+        ),
+    }
+    path = epub(tmp_path / "b.epub", files, spine=["a.xhtml", "b.xhtml", "c.xhtml"])
+    parts = read(path)
+    assert text_of(parts) == "first\n\nmore\n\nnext\n\nlast\n\n"
+    (said,) = skipped(parts)
+    assert (said.reason, said.chapters, said.pages) == ("OPS/a.xhtml: it breaks off", ("Two",), ("2",))
+    assert [(part.locator.chapter, part.locator.page) for part in parts if isinstance(part, Passage)] == [
+        ("One", None),
+        ("One", "1"),
+        ("Two", "2"),
+        ("Three", "3"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html><body><p>a & b<br>c</p></BODY></html>",
+        "<html:html xmlns:html='http://www.w3.org/1999/xhtml'><html:p>a</html:p></html:html>",
+        "<p>a<br>b",
+    ],
+)
+def test_a_chapter_that_is_only_untidy_does_not_break_off(tmp_path: Path, page: str) -> None:
+    assert not skipped(read(epub(tmp_path / "b.epub", {"a.xhtml": page})))

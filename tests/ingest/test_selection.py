@@ -293,13 +293,31 @@ def test_a_list_of_pages_that_cannot_be_read(tmp_path: Path) -> None:
 def test_pages_after_the_place_where_a_file_breaks_off(tmp_path: Path) -> None:
     """What the list says of them is true of what comes after the file."""
     goes_on = xhtml('<p>goes on</p><p><span id="p5"/>text 5</p>')
-    lost = "OPS/b.xhtml: the beginning of page 4 is not marked in it"
-    path = gapped(tmp_path / "a.epub", LISTED[:5], paged(3, 4).partition('<p><span id="p4"')[0], c=goes_on)
-    assert said(path, pages="3") == ["text 3"]
+    broken = paged(3, 4).partition('<p><span id="p4"')[0]
+    lost = "OPS/b.xhtml: it breaks off"
+    path = gapped(tmp_path / "a.epub", LISTED[:5], broken, c=goes_on)
+    assert said(path, pages="3") == [
+        "text 3",
+        f"pp. 3–4: {lost}",
+    ]  # nobody knows how much of page 3 is missing
     assert said(path, pages="3-5") == ["text 3", f"pp. 3–4: {lost}", "goes on", "text 5"]
+    assert said(path, pages="5") == ["text 5"]
     path = gapped(tmp_path / "a.epub", LISTED[:5], "", c=goes_on)
     assert said(path, pages="2-4") == ["text 2", "pp. 2–4: OPS/b.xhtml: there is nothing in it", "goes on"]
-    path = gapped(tmp_path / "a.epub", b=paged(3, 4).partition('<p><span id="p4"')[0])
+    path = gapped(tmp_path / "a.epub", b=broken)
+    with pytest.raises(DamagedDocument) as raised:
+        read(path, pages="4")
+    assert raised.value.message == f"{path}: page 4 cannot be read ({lost})"
+
+
+def test_pages_that_are_listed_but_not_marked_in_their_file(tmp_path: Path) -> None:
+    goes_on = xhtml('<p>goes on</p><p><span id="p5"/>text 5</p>')
+    unmarked = paged(3, 4).replace('<span id="p4" epub:type="pagebreak" title="4"/>', "")
+    lost = "OPS/b.xhtml: the beginning of page 4 is not marked in it"
+    path = gapped(tmp_path / "a.epub", LISTED[:5], unmarked, c=goes_on)
+    assert said(path, pages="3") == ["text 3\n\ntext 4"]
+    assert said(path, pages="3-5") == ["text 3\n\ntext 4", f"pp. 3–4: {lost}", "goes on", "text 5"]
+    path = gapped(tmp_path / "a.epub", b=unmarked)
     with pytest.raises(DamagedDocument) as raised:
         read(path, pages="4")
     assert raised.value.message == f"{path}: page 4 cannot be read ({lost})"
