@@ -13,6 +13,7 @@ from pypdf import PasswordType, PdfReader, overwrite_configuration
 from pypdf.errors import WrongPasswordError
 
 from memread.errors import DamagedDocument, DrmProtected, InputError, NoTextLayer, PasswordNeeded
+from memread.ingest.printed import unbroken
 from memread.ingest.selection import Selection
 from memread.ingest.selection import page as _shown_page
 from memread.ingest.units import Begun, held_back, why
@@ -65,7 +66,7 @@ _GARBLED = re.compile("[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f]")
 
 
 class PdfReading:
-    """An open PDF. Text is as pypdf finds it on the page: lines stay lines, hyphens at their ends stay."""
+    """An open PDF. Text is as pypdf finds it on the page, its lines stay lines; but words are whole."""
 
     def __init__(
         self,
@@ -141,7 +142,7 @@ class PdfReading:
                 self._reader.close()
                 self._reader = self._open()
             page = self._reader.pages[number - 1]
-            text = _clean(page.extract_text())
+            text = unbroken(_clean(page.extract_text()))
             if text and not _readable(text):
                 return Skipped(place, "its text is garbled: a font does not say which letters it draws")
             if text:
