@@ -123,7 +123,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 LIMITS = Limits()
 
-Format = Literal["pdf", "epub", "html", "text", "docx", "notebook", "subtitles", "mail"]
+Format = Literal["pdf", "epub", "html", "text", "docx", "odt", "notebook", "subtitles", "mail"]
 
 
 class DocumentInfo(msgspec.Struct, frozen=True):

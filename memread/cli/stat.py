@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from memread.protocols import Tokenizer
     from memread.registry import InstalledModel
 
-_FORMATS = {"pdf": "PDF", "epub": "EPUB", "html": "HTML", "docx": "Word document"}
+_FORMATS = {"pdf": "PDF", "epub": "EPUB", "html": "HTML", "docx": "Word document", "odt": "OpenDocument text"}
 
 
 def stat(

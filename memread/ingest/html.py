@@ -91,7 +91,11 @@ def page_passages(page: str, index: int) -> Iterator[Passage]:
     parser = html_parser(flow)
     _feed(parser, page)
     _close(parser)
-    flow.close()
+    return flow_passages(flow.close(), index)
+
+
+def flow_passages(flow: Flow, index: int) -> Iterator[Passage]:
+    """The passages of what was told to `flow`, which is closed."""
     place = Locator(document=index)
     text = flow.text + "\n"
     headings = [mark for mark in flow.marks if mark.kind in ("h1", "h2")]

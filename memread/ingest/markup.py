@@ -47,7 +47,7 @@ def parse_xhtml(text: str, anchors: Container[str] = ()) -> Flow:
     broken documents find much more text: they stop at some errors and take attributes for text, but know
     that an element may close itself. One that breaks off is not well-formed: `Flow.breaks_off`.
     """
-    clean = _without_entities(text)
+    clean = without_entities(text)
     try:
         return _parse(clean, etree.XMLParser, Flow(anchors), recover=False)
     except etree.LxmlError:
@@ -60,7 +60,7 @@ def parse_xhtml(text: str, anchors: Container[str] = ()) -> Flow:
 
 def parse_xml(data: bytes) -> etree._Element | None:
     """The root of a small XML file (package, contents); None when there is nothing in it."""
-    text = _without_entities(decode(data)[0])
+    text = without_entities(decode(data)[0])
     parser = etree.XMLParser(
         recover=True,
         resolve_entities=False,
@@ -103,7 +103,7 @@ def _parse(text: str, parser_class: type, flow: Flow, *, recover: bool) -> Flow:
     return flow.close()
 
 
-def _without_entities(text: str) -> str:
+def without_entities(text: str) -> str:
     """Neither declarations of entities nor, but for XML's own five, references: so none can be expanded."""
     text = _CONTROL.sub("", text)
     text = _without_doctype(_without_prologue(text)).lstrip()

@@ -53,7 +53,7 @@ class Numbering:
         self._begun = set[str]()
 
     def label(self, paragraph: Any) -> str | None:
-        """What Word shows before it, "" too; None for a bullet, or in no list. To be asked for each in turn."""
+        """What Word shows before it, "" too; None for a bullet, or in no list. Ask it of each, in turn."""
         number, place = self._of(paragraph)
         if number is None:
             return None
@@ -83,7 +83,7 @@ class Numbering:
             place = int(found[1]) - 1
             if place not in counts or place not in levels:
                 return ""
-            return _written(counts[place], "decimal" if level.legal else levels[place].format)
+            return written(counts[place], "decimal" if level.legal else levels[place].format)
 
         return " ".join(_PLACE.sub(number, level.text).split())
 
@@ -166,7 +166,8 @@ def _whole(text: str | int | None, otherwise: int) -> int:
     return int(text) if text is not None and re.fullmatch(r"\d{1,6}", str(text)) else otherwise
 
 
-def _written(number: int, style: str) -> str:
+def written(number: int, style: str) -> str:
+    """`number` as Word's ST_NumberFormat says; one that is not known, in digits."""
     match style:
         case "decimalZero":
             return f"{number:02}"

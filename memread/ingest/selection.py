@@ -308,13 +308,17 @@ def _check(info: DocumentInfo, selection: Selection) -> None:
     if missing[selection.kind]:
         has = [
             *(["--pages"] if paged and info.pages else []),
-            *(["--chapters"] if info.chapters or info.format in ("html", "docx", "notebook") else []),
+            *(["--chapters"] if info.chapters or info.format in ("html", "docx", "odt", "notebook") else []),
             *(["--lines"] if info.format == "text" else []),
         ]
         name = "standard input" if info.name == "-" else info.name
-        word = {"pdf": "PDF", "epub": "EPUB", "html": "page", "docx": "Word document"}.get(
-            info.format, info.format
-        )
+        word = {
+            "pdf": "PDF",
+            "epub": "EPUB",
+            "html": "page",
+            "docx": "Word document",
+            "odt": "OpenDocument text",
+        }.get(info.format, info.format)
         raise UsageError(
             _NONE[selection.kind].format(name, word), f"It has {' or '.join(has)}." if has else ""
         )

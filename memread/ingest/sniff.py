@@ -15,6 +15,7 @@ Kind = Literal[
     "pdf",
     "epub",
     "docx",
+    "odt",
     "notebook",
     "subtitles",
     "mail",
@@ -47,7 +48,7 @@ _CONVERT = "Save it as PDF, EPUB or plain text, and read that."
 _UNPACK = "Unpack it, and read the files inside."
 _OCR = "Recognise its text first (OCR), and read the result."
 _TRANSCRIBE = "Transcribe it first, and read the transcript."
-_NOTHING = "memread reads PDF, EPUB, Word (.docx), HTML, notebooks, subtitles, mail and text files."
+_NOTHING = "memread reads PDF, EPUB, .docx, .odt, HTML, notebooks, subtitles, mail and text files."
 
 # (offset, bytes, what, hint)
 _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
@@ -91,6 +92,8 @@ _ZIPS = (
     ("Index/Document.iwa", "a Pages document", _CONVERT),
 )
 _ZIP = Sniffed("binary", "a zip archive", _UNPACK)
+_BY_NAME = {"epub": Sniffed("epub"), "docx": Sniffed("docx"), "odt": Sniffed("odt")}
+"""What a zip passes for by the end of its name, where what is in it does not say."""
 
 # Each alternative stops at its first end and begins unlike the others: there is one way to match.
 _HTML = re.compile(
@@ -240,11 +243,13 @@ def look_into_zip(file: BinaryIO, name: str = "") -> Sniffed:
                 mimetype = archive.read("mimetype").strip()
                 if mimetype == b"application/epub+zip":
                     return Sniffed("epub")
+                if mimetype.startswith(b"application/vnd.oasis.opendocument.text"):
+                    return Sniffed("odt")
                 if mimetype.startswith(b"application/vnd.oasis.opendocument"):
-                    return Sniffed("binary", "an OpenDocument file (.odt, .ods, .odp)", _CONVERT)
+                    return Sniffed("binary", "an OpenDocument file (.ods, .odp)", _CONVERT)
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError):
         # The reader will say what is wrong with it.
-        return Sniffed("epub") if name.lower().endswith(".epub") else _ZIP
+        return _BY_NAME.get(name.lower().rpartition(".")[2], _ZIP)
     if "META-INF/container.xml" in names:
         return Sniffed("epub")
     if "word/document.xml" in names:
@@ -252,4 +257,4 @@ def look_into_zip(file: BinaryIO, name: str = "") -> Sniffed:
     for prefix, what, hint in _ZIPS:
         if any(entry.startswith(prefix) for entry in names):
             return Sniffed("binary", what, hint)
-    return Sniffed("epub") if name.lower().endswith(".epub") else _ZIP
+    return _BY_NAME.get(name.lower().rpartition(".")[2], _ZIP)

@@ -137,6 +137,10 @@ def _open(job: Job, file: BinaryIO) -> Reading:
             from memread.ingest.docx import DocxReading
 
             return DocxReading(file, job.name, job.index)
+        case "odt":
+            from memread.ingest.odt import OdtReading
+
+            return OdtReading(file, job.name, job.index)
         case "notebook":
             from memread.ingest.notebook import NotebookReading
 

@@ -278,6 +278,18 @@ def document(body: str, prologue: str = "", size: int = 0) -> bytes:
     return packed({"[Content_Types].xml": kinds, "_rels/.rels": relations, "word/document.xml": text})
 
 
+def open_document(body: str, prologue: str = "", size: int = 0) -> bytes:
+    """The same as OpenDocument text."""
+    odf = "urn:oasis:names:tc:opendocument:xmlns"
+    text = (
+        f'<?xml version="1.0"?>{prologue}<o:document-content xmlns:o="{odf}:office:1.0" '
+        f'xmlns:t="{odf}:text:1.0"><o:body><o:text><t:p>one {body}</t:p></o:text></o:body>'
+        "</o:document-content>"
+    )
+    text += " " * max(0, size - len(text))
+    return packed({"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": text})
+
+
 def mailbox() -> bytes:
     """The second of three messages is multipart in multipart, a thousand deep."""
     deep = "".join(f"Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n" for n in range(1000))
@@ -294,6 +306,7 @@ FILES: Mapping[str, Callable[[], bytes]] = {
     "bomb.epub": lambda: says(between(b" " * MIB), MIB, 300 * MIB),
     "lying-bomb.epub": lambda: says(between(b" " * MIB), MIB, 60),
     "bomb.docx": lambda: says(document("two", size=MIB), MIB, 600 * MIB),
+    "bomb.odt": lambda: says(open_document("two", size=MIB), MIB, 600 * MIB),
     "traversal.epub": traversal,
     "deep.epub": lambda: between(xhtml("<div>" * 50_000 + "two" + "</div>" * 50_000)),
     "deep.html.gz": lambda: squeezed(
@@ -302,9 +315,14 @@ FILES: Mapping[str, Callable[[], bytes]] = {
     "entity-bomb.epub": lambda: between(LAUGHS),
     "entity-bomb.html": LAUGHS.encode,
     "entity-bomb.docx": lambda: document("&l12;", f'<!DOCTYPE d [<!ENTITY l0 "lol">{ENTITIES}]>'),
+    "entity-bomb.odt": lambda: open_document("&l12;", f'<!DOCTYPE d [<!ENTITY l0 "lol">{ENTITIES}]>'),
     "external-entity.epub": lambda: between(EXTERNAL),
     "external-entity.html": EXTERNAL.encode,
     "external-entity.docx": lambda: document("&f;", '<!DOCTYPE d [<!ENTITY f SYSTEM "file:///etc/passwd">]>'),
+    "external-entity.odt": lambda: open_document(
+        "&f;", '<!DOCTYPE d [<!ENTITY f SYSTEM "file:///etc/passwd">]>'
+    ),
+    "cut-off.odt": lambda: open_document("two")[:-40],
     "fonts-only.epub": lambda: book({"a.otf": b"OTTO" + bytes(60)}, types={"a.otf": "font/otf"}),
     "pictures-only.epub": lambda: book(
         {"1.xhtml": xhtml('<img src="p.png" alt="page 1"/>'), "p.png": PICTURE}, types={"p.png": "image/png"}
