@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
+
+from memread.ingest.numbering import written
 
 
 def _names(words: str) -> frozenset[str]:
@@ -26,6 +29,20 @@ SKIPPED = _names(
 SKIPPED_KINDS = _names("toc landmarks page-list lot loi")
 HEADINGS = _names("h1 h2 h3 h4 h5 h6")
 NOTE_KINDS = _names("noteref doc-noteref annoref")
+_LIST_TYPES = {"1": "decimal", "a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
+_LIST_STYLES = {
+    "none": "none",
+    "decimal": "decimal",
+    "decimal-leading-zero": "decimalZero",
+    "lower-alpha": "lowerLetter",
+    "lower-latin": "lowerLetter",
+    "upper-alpha": "upperLetter",
+    "upper-latin": "upperLetter",
+    "lower-roman": "lowerRoman",
+    "upper-roman": "upperRoman",
+}
+"""CSS's names, and those of `numbering.written`."""
+_LIST_STYLE = re.compile(r"\blist-style(?:-type)?\s*:\s*([a-z-]+)", re.I)
 PAGE_KINDS = _names("pagebreak doc-pagebreak")
 
 
@@ -40,8 +57,20 @@ class Mark(NamedTuple):
 class List:
     """An open list."""
 
-    def __init__(self, ordered: bool, number: int) -> None:
-        self.ordered, self.number = ordered, number
+    def __init__(self, ordered: bool, attributes: Mapping[str, str]) -> None:
+        self.ordered = ordered
+        self.style = list_style(attributes) or "decimal"
+        self.number = _number(attribute(attributes, "start"), 1)
+        """Of the next item."""
+
+    def marker(self, attributes: Mapping[str, str]) -> str:
+        """What stands before an item that begins now: "- ", "3. ", "c. "."""
+        if not self.ordered:
+            return "- "
+        number = _number(attribute(attributes, "value"), self.number)
+        self.number = number + 1
+        said = written(number, list_style(attributes) or self.style)
+        return f"{said}. " if said else ""
 
 
 class Table:
@@ -65,6 +94,19 @@ class Capture:
         self.depth, self.before = depth, before
         self.link = False
         self.pieces: list[int] = []
+
+
+def list_style(attributes: Mapping[str, str]) -> str:
+    """How the items of a list are numbered, as `written` has it; "" where that is not said here. What a style
+    sheet says is not known."""
+    found = _LIST_STYLE.search(attributes.get("style", ""))
+    if found and (said := _LIST_STYLES.get(found[1].lower())):
+        return said
+    return _LIST_TYPES.get(attribute(attributes, "type"), "")
+
+
+def _number(text: str, otherwise: int) -> int:
+    return int(text) if re.fullmatch(r"-?\d{1,9}", text) else otherwise
 
 
 def is_svg(name: str) -> bool:

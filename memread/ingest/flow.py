@@ -259,7 +259,7 @@ class Flow:
         elif tag in LISTS:
             if self._prefix:  # a list as the first thing of an item: the outer bullet stands alone
                 self._prefix = ""
-            self._lists.append(List(tag == "ol", _number(attribute(attributes, "start"), 1)))
+            self._lists.append(List(tag == "ol", attributes))
         elif tag == "li":
             self._item(attributes)
         elif tag == "pre":
@@ -267,11 +267,7 @@ class Flow:
             self._held = ""
 
     def _item(self, attributes: Mapping[str, str]) -> None:
-        marker = "- "
-        if self._lists and self._lists[-1].ordered:
-            number = _number(attribute(attributes, "value"), self._lists[-1].number)
-            marker = f"{number}. "
-            self._lists[-1].number = number + 1
+        marker = self._lists[-1].marker(attributes) if self._lists else "- "
         self._prefix = "  " * min(max(0, len(self._lists) - 1), _DEEPEST) + marker
 
     def _row(self) -> None:
@@ -407,7 +403,3 @@ class Flow:
         elif not capture.link and _EXPONENT.fullmatch(text) and capture.before.isalnum():
             self._out[first] = "^" + self._out[first]
             self._length += 1
-
-
-def _number(text: str, otherwise: int) -> int:
-    return int(text) if re.fullmatch(r"-?\d{1,9}", text) else otherwise

@@ -167,8 +167,8 @@ def _whole(text: str | int | None, otherwise: int) -> int:
 
 
 def written(number: int, style: str) -> str:
-    """`number` as Word's ST_NumberFormat says; one that is not known, in digits."""
-    match style:
+    """`number` as Word's ST_NumberFormat says; in digits where it cannot be, or the style is not known."""
+    match style if number > 0 or style == "none" else "decimal":
         case "decimalZero":
             return f"{number:02}"
         case "lowerLetter" | "upperLetter":  # z, aa, bb

@@ -196,7 +196,7 @@ def test_how_numbers_are_written(tmp_path: Path, style: str, said: str) -> None:
     assert document(tmp_path, numbering, item("x")) == [f"No. {said} x".replace("  ", " ")]
 
 
-@pytest.mark.parametrize(("start", "said"), [(27, "aa"), (0, ""), (11, "k"), (999_999, "")])
+@pytest.mark.parametrize(("start", "said"), [(27, "aa"), (0, "0"), (11, "k"), (999_999, "")])
 def test_letters_that_run_out(tmp_path: Path, start: int, said: str) -> None:
     (text,) = document(tmp_path, lists(level(0, "%1", "lowerLetter", start=start)), item("x"))
     assert text == f"{said} x".strip() or (start > 100 and len(text) < 80)
