@@ -16,6 +16,7 @@ from memread.engine.llamacpp.engine import LlamaEngine, Settings
 from memread.engine.llamacpp.model import Model
 from memread.eval.intervals import Interval, paired, wilson
 from memread.events import Answered
+from memread.gguf import read_header
 from memread.loop import Flow
 from memread.protocols import Engine
 from memread.train.episode import Episode
@@ -23,13 +24,15 @@ from memread.train.rewards import outcome
 
 
 @contextmanager
-def reader(adapter: Path, settings: Settings) -> Iterator[LlamaEngine]:
-    """The embedded model with `adapter` merged in, in F16, as `memread ask` reads with it."""
+def reader(weights: Path, settings: Settings) -> Iterator[LlamaEngine]:
+    """The embedded model with the adapter `weights` merged in, or the model `weights`: in F16, as `memread
+    ask` reads."""
+    whole = read_header(weights).text("general.type") != "adapter"
     with tempfile.TemporaryDirectory() as folder:
         merged = Path(folder) / "merged.gguf"
-        convert(embedded(), merged, "F16", adapter=adapter)
+        convert(weights if whole else embedded(), merged, "F16", adapter=None if whole else weights)
         with Model(merged) as model:
-            engine = LlamaEngine(model, settings, name=adapter.stem, digest="")
+            engine = LlamaEngine(model, settings, name=weights.stem, digest="")
             try:
                 yield engine
             finally:

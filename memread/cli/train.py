@@ -156,6 +156,10 @@ def export(
     set_: _Set = None,
     merged: Annotated[bool, typer.Option("--merged", help="The whole model, not the adapter alone.")] = False,
     kind: Annotated[str, typer.Option("--type", help="F16 or F32; with --merged also BF16 or Q8_0.")] = "F16",
+    rank: Annotated[
+        int,
+        typer.Option("--rank", min=0, help="The adapter nearest to it of this rank; 0: as it was learned."),
+    ] = 0,
     name: Annotated[str, typer.Option("--name", help="The model's name in the file.")] = "",
 ) -> None:
     """Write what was learned as a GGUF: an adapter for llama.cpp, or the merged model."""
@@ -167,7 +171,9 @@ def export(
     if kind not in ("F16", "F32", "BF16", "Q8_0"):
         raise UsageError(f"--type must be F16, F32, BF16 or Q8_0, not {kind!r}")
     base, _ = _base(run)
-    path = run_export(base, weights, out, whole=merged, kind=cast(Any, kind), name=name or out.stem)
+    path = run_export(
+        base, weights, out, whole=merged, kind=cast(Any, kind), name=name or out.stem, rank=rank
+    )
     typer.echo(f"{path}: {path.stat().st_size:,} bytes")
 
 

@@ -8,7 +8,7 @@ adapter.lora.alpha. The rows of query and key matrices are in llama.cpp's rotary
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,11 +29,19 @@ Kind = Literal["F16", "BF16", "Q8_0", "F32"]
 
 
 def adapter(
-    base: Path, state: Mapping[str, Any], lora: Lora, path: Path, *, name: str, kind: Kind = "F16"
+    base: Path,
+    state: Mapping[str, Any],
+    lora: Lora,
+    path: Path,
+    *,
+    name: str,
+    kind: Kind = "F16",
+    rank: int = 0,
 ) -> Path:
     """Write the LoRA as a GGUF adapter for the model in `base`; returns `path`. Atomic.
 
     state: see weights.lora_state. kind: F16 or F32 (a rank below 32 leaves no rows for Q8_0's blocks).
+    rank: the nearest of that rank to what was learned is written; 0: as it was learned.
     """
     import numpy as np
     from gguf import GGUFReader, GGUFWriter
@@ -44,8 +52,8 @@ def adapter(
     writer.add_string("general.type", "adapter")
     writer.add_name(name)
     writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", lora.alpha)
-    for tensor, (a, b) in _pairs(reader, state).items():
+    writer.add_float32("adapter.lora.alpha", _alpha(lora, rank))
+    for tensor, (a, b) in _pairs(reader, state, lora, rank):
         for part, array in (("lora_a", a), ("lora_b", b)):
             writer.add_tensor(f"{tensor}.{part}", array.astype(np.float32 if kind == "F32" else np.float16))
     writer.write_header_to_file()
@@ -73,7 +81,8 @@ def read(base: Path, path: Path) -> tuple[dict[str, Any], Lora]:
                 b = from_gguf_rows(b, heads(reader, key=".attn_k." in tensor))
             state[f"{module}.lora_A"] = torch.from_numpy(a.copy()).float()
             state[f"{module}.lora_B"] = torch.from_numpy(b.copy()).float()
-        return state, Lora(a.shape[0], float(metadata(adapter, "adapter.lora.alpha")))
+        rank = a.shape[0]
+        return state, Lora(rank, float(metadata(adapter, "adapter.lora.alpha")) or rank)  # 0: see _alpha
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ModelUnloadable(f"{path}: cannot be read as a LoRA for {base.name} ({error})") from error
 
@@ -81,7 +90,7 @@ def read(base: Path, path: Path) -> tuple[dict[str, Any], Lora]:
 def merged(
     base: Path, state: Mapping[str, Any], lora: Lora, path: Path, *, name: str = "", kind: Kind = "BF16"
 ) -> Path:
-    """Write the model of `base` with the LoRA added, matrices as `kind`; returns `path`. Atomic.
+    """Write the model of `base` with what was learned, matrices as `kind`; returns `path`. Atomic.
 
     Quantized bases are de-quantized first; quantizing the sum below Q8_0 was measured to cost too much.
     """
@@ -95,15 +104,44 @@ def merged(
         lora_file.unlink(missing_ok=True)
 
 
-def _pairs(reader: Any, state: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """GGUF tensor → (A [rank, inputs], B [outputs, rank]), float32; B's rows in llama.cpp's order."""
-    found = {}
+def _pairs(
+    reader: Any, state: Mapping[str, Any], lora: Lora, rank: int
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """(GGUF tensor, (A [rank, inputs], B [outputs, rank])), float32; B's rows in llama.cpp's order. What they
+    are scaled by is in `_alpha`."""
+    from gguf import dequantize
+
+    before = {tensor.name: tensor for tensor in reader.tensors}
     for tensor, module in gguf_names(int(metadata(reader, "llama.block_count"))):
-        a, b = state[f"{module}.lora_A"].float().numpy(), state[f"{module}.lora_B"].float().numpy()
-        if is_rotated(tensor):
-            b = to_gguf_rows(b, heads(reader, key=".attn_k." in tensor))
-        found[tensor] = (a, b)
-    return found
+
+        def ours(rows: Any, tensor: str = tensor) -> Any:
+            return to_gguf_rows(rows, heads(reader, key=".attn_k." in tensor)) if is_rotated(tensor) else rows
+
+        if lora.rank:
+            a, b = state[f"{module}.lora_A"].numpy(), ours(state[f"{module}.lora_B"].numpy())
+            yield tensor, nearest(b @ a * (lora.alpha / lora.rank), rank) if rank else (a, b)
+        else:
+            weight = dequantize(before[tensor].data, before[tensor].tensor_type)
+            yield tensor, nearest(ours(state[module].numpy()) - weight, rank)
+
+
+def _alpha(lora: Lora, rank: int) -> float:
+    """As llama.cpp has it: what B·A is multiplied by, times the rank; 0: by 1."""
+    return lora.alpha if lora.rank and not rank else 0.0
+
+
+def nearest(change: Any, rank: int) -> tuple[Any, Any]:
+    """(A [rank, inputs], B [outputs, rank]) whose product B·A is the nearest of that rank to `change`
+    [outputs, inputs]: its largest singular values (Eckart and Young 1936). rank 0: `change` itself."""
+    import numpy as np
+
+    outputs, inputs = change.shape
+    if not rank or rank >= min(outputs, inputs):
+        one = np.eye(min(outputs, inputs), dtype=np.float32)
+        return (one, change) if inputs <= outputs else (change, one)
+    left, values, right = np.linalg.svd(change, full_matrices=False)
+    root = np.sqrt(values[:rank])
+    return root[:, None] * right[:rank], left[:, :rank] * root
 
 
 def _finished(temporary: Path, path: Path) -> Path:

@@ -148,6 +148,11 @@ def run_supervision(bench: Bench, folder: Path, report: Report, until: Callable[
     """The warm start. Leaves lora.safetensors in the folder."""
     bench.record(folder, "supervise")
     recipe = bench.run.supervise
+    if not bench.lora.rank and bench.dtype != torch.float32 and not recipe.autocast:
+        raise ConfigError(
+            "weights that are learned are in float32, the others in bfloat16",
+            "Without LoRA (lora.rank=0) take supervise.autocast=true, or dtype=float32.",
+        )
     teacher = supervise.teacher(bench.base, bench.profile)
     data = Path(bench.run.data) if bench.run.data else None
     lessons = supervise.Lessons(teacher, bench.vocabulary, recipe, data, "train")
@@ -158,6 +163,8 @@ def run_supervision(bench: Bench, folder: Path, report: Report, until: Callable[
 def run_reinforcement(bench: Bench, folder: Path, report: Report) -> None:
     """Multi-Conv DAPO. Leaves lora.safetensors in the folder, of the last checkpoint."""
     settings = bench.run.reinforce
+    if not bench.lora.rank:
+        raise ConfigError("reinforcement learns a LoRA, but lora.rank is 0", "Begin from the merged model.")
     bench.record(folder, "reinforce")
     with ExitStack() as stack:
         reinforce.reinforce(
@@ -190,14 +197,23 @@ def run_rollouts(bench: Bench, folder: Path, *, split: Split, count: int, start:
         )
 
 
-def run_export(base: Path, start: Path, out: Path, *, whole: bool, kind: export.Kind, name: str) -> Path:
-    """The LoRA in `start` as a GGUF adapter for `base`, or the merged model."""
+def run_export(
+    base: Path, start: Path, out: Path, *, whole: bool, kind: export.Kind, name: str, rank: int = 0
+) -> Path:
+    """What was learned, in `start`, as a GGUF adapter for `base` (of a lower `rank`, if given), or the merged
+    model. Raises ConfigError."""
     state, lora = export.read(base, start)
     if whole:
+        if rank:
+            raise ConfigError("--rank is of an adapter, not of a merged model")
         return export.merged(base, state, lora, out, name=name, kind=kind)
     if kind not in ("F16", "F32"):
         raise ConfigError(f"an adapter can be F16 or F32, not {kind}")
-    return export.adapter(base, state, lora, out, name=name, kind=kind)
+    if not lora.rank and not rank:
+        raise ConfigError(
+            f"{start}: whole weights, not a LoRA", "Take --merged, or --rank for an adapter near them."
+        )
+    return export.adapter(base, state, lora, out, name=name, kind=kind, rank=rank)
 
 
 class _Llama:

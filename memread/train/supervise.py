@@ -102,9 +102,10 @@ def loss(
     import torch
 
     from memread.train import packed
+    from memread.train.decoder import causal
     from memread.train.likelihood import precision
 
-    inner = model.get_base_model()
+    inner = causal(model)
     device = inner.lm_head.weight.device
     # The output head costs 28M multiplications a token here: reply tokens only.
     with precision(device, autocast):

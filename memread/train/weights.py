@@ -1,4 +1,4 @@
-"""A GGUF as a torch model, with LoRA; the LoRA's state to a file and back.
+"""A GGUF as a torch model, with LoRA or all layers' weights to be learned; their state to a file and back.
 
 The file is read directly rather than by `transformers`' own reader: the names and the rotary layout are then
 the ones that export.py writes back.
@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from memread.errors import ModelUnloadable
-from memread.train.bounds import Count, Positive
+from memread.train.bounds import Positive, Whole
 
 Tensor = Any
 """torch.Tensor: torch is not installed where the types are checked."""
@@ -40,7 +40,9 @@ _TOP = {
 class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Low-rank adaption (arXiv 2106.09685) of all linear layers: W + alpha/rank · B·A."""
 
-    rank: Count = 16
+    rank: Whole = 16
+    """0: no LoRA, the weights of these layers themselves are learned, in float32 (full fine-tuning, but for
+    embeddings and norms)."""
     alpha: Positive = 16.0
 
 
@@ -137,12 +139,22 @@ def load(path: Path, dtype: Any = None) -> Any:
 
 
 def with_lora(model: Any, lora: Lora, seed: int = 0) -> Any:
-    """`model` (changed in place) in a PeftModel: all is frozen but the LoRA, whose effect is 0 at first."""
+    """`model` (changed in place) in a PeftModel: all is frozen but the LoRA, whose effect is 0 at first.
+
+    A rank of 0: `model` itself, all frozen but the weights that LoRA would adapt.
+    """
     import torch
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)  # what LoRA's A is drawn from
     names = [name.rpartition(".")[2] for name in LINEAR.values()]
+    if not lora.rank:
+        model.requires_grad_(False)
+        for name, module in model.named_modules():
+            if name.rpartition(".")[2] in names:
+                module.weight.data = module.weight.data.float()  # small steps are lost in bfloat16
+                module.weight.requires_grad_(True)
+        return model
     config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=names, lora_dropout=0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in a way it is to forget
@@ -150,13 +162,14 @@ def with_lora(model: Any, lora: Lora, seed: int = 0) -> Any:
 
 
 def lora_state(model: Any) -> dict[str, Tensor]:
-    """ "model.layers.0.self_attn.q_proj.lora_A" → [rank, inputs]; lora_B → [outputs, rank]. Float32 copies on
-    the CPU, in the order of the layers."""
+    """ "model.layers.0.self_attn.q_proj.lora_A" → [rank, inputs]; lora_B → [outputs, rank]. Without LoRA
+    "model.layers.0.self_attn.q_proj" → [outputs, inputs]. Float32 copies on the CPU, in the layers' order."""
     from peft import get_peft_model_state_dict
 
+    learned = ((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
     return {
         name.removeprefix("base_model.model.").removesuffix(".weight"): tensor.detach().float().cpu().clone()
-        for name, tensor in get_peft_model_state_dict(model).items()
+        for name, tensor in (get_peft_model_state_dict(model).items() if _adapted(model) else learned)
     }
 
 
@@ -167,6 +180,9 @@ def load_lora_state(model: Any, state: Mapping[str, Tensor]) -> None:
     mine = lora_state(model)
     if {n: tuple(t.shape) for n, t in mine.items()} != {n: tuple(t.shape) for n, t in state.items()}:
         raise ModelUnloadable("the LoRA does not belong to this model, or has another rank")
+    if not _adapted(model):
+        model.load_state_dict({f"{n}.weight": t for n, t in state.items()}, strict=False)
+        return
     set_peft_model_state_dict(model, {f"base_model.model.{n}.weight": t for n, t in state.items()})
 
 
@@ -174,8 +190,8 @@ def save_lora(path: Path, model: Any) -> None:
     """Write the LoRA's state as safetensors. Not atomic: the caller writes to a temporary name."""
     from safetensors.torch import save_file
 
-    config = model.peft_config["default"]
-    lora = Lora(config.r, float(config.lora_alpha))
+    config = model.peft_config["default"] if _adapted(model) else None
+    lora = Lora(config.r, float(config.lora_alpha)) if config else Lora(0)
     save_file(lora_state(model), path, {"rank": str(lora.rank), "alpha": str(lora.alpha)})
 
 
@@ -190,6 +206,11 @@ def read_lora(path: Path) -> tuple[dict[str, Tensor], Lora]:
             return state, Lora(int(facts["rank"]), float(facts["alpha"]))
     except Exception as error:  # safetensors' own SafetensorError, OSError, KeyError, …
         raise ModelUnloadable(f"{path}: cannot be read as a LoRA ({error})") from error
+
+
+def _adapted(model: Any) -> bool:
+    """Whether LoRA is learned, not the layers' own weights."""
+    return hasattr(model, "peft_config")
 
 
 def metadata(reader: Any, key: str, default: Any = None) -> Any:

@@ -58,7 +58,7 @@ def set_adapter(api: Any, context: Any, adapter: Any) -> None:
 
 
 def randomised(model: Any, scale: float = 0.2) -> Any:
-    """`model` with a LoRA that does something."""
+    """`model` with a LoRA that does something; without one, with its own weights changed by about `scale`."""
     import torch
 
     torch.manual_seed(1)
@@ -66,4 +66,6 @@ def randomised(model: Any, scale: float = 0.2) -> Any:
         for name, parameter in model.named_parameters():
             if "lora_" in name:
                 parameter.normal_(0, scale)
+            elif parameter.requires_grad:
+                parameter += scale * torch.randn_like(parameter)
     return model

@@ -59,6 +59,29 @@ def test_a_run_goes_on_with_its_own_settings_only(tiny_gguf: Path, tmp_path: Pat
         begin()
 
 
+def test_what_full_fine_tuning_cannot_be(
+    tiny_gguf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from memread.train import weights
+
+    learned = tmp_path / "lora.safetensors"
+    weights.save_lora(learned, weights.with_lora(weights.load(tiny_gguf), weights.Lora(0)))
+    base = ("--set", f"model={tiny_gguf}", "--set", "device=cpu")
+
+    def said(*arguments: str) -> str:
+        assert _run(*arguments, *base) == 20
+        return capsys.readouterr().err
+
+    out = str(tmp_path / "out.gguf")
+    assert "whole weights" in said("export", str(learned), out)
+    assert "--rank" in said("export", str(learned), out, "--merged", "--rank", "2")
+    assert not Path(out).exists()
+    assert "lora.rank" in said("reinforce", str(tmp_path), "--from", str(learned))
+    half = ("--set", "dtype=bfloat16", "--set", "lora.rank=0")
+    assert "autocast" in said("supervise", str(tmp_path), *half)
+    assert _run("export", str(learned), out, "--rank", "2", *base) == 0 and Path(out).exists()
+
+
 def test_a_supervised_run_has_a_figure(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     metrics = tmp_path / "metrics.jsonl"
@@ -120,7 +143,7 @@ def test_published_defaults() -> None:
         "supervise.warmup=0",
         "supervise.choice.new=1.5",
         "engine.rows=0",
-        "lora.rank=0",
+        "lora.rank=-1",
         "texts.segment_tokens=[900, 300]",
         "texts.segments=[0, 3]",
         "texts.often={needle = -1}",

@@ -79,6 +79,39 @@ def test_an_adapter_is_read_again(trained: Any, tiny_gguf: Path, tmp_path: Path)
     assert all(torch.allclose(again[name], state[name], rtol=1e-3, atol=1e-6) for name in state)
 
 
+def test_whole_weights_are_merged_as_they_are(tiny_gguf: Path, tmp_path: Path) -> None:
+    whole = weights.Lora(rank=0)
+    model = randomised(weights.with_lora(weights.load(tiny_gguf), whole), 0.02)
+    path = export.merged(tiny_gguf, weights.lora_state(model), whole, tmp_path / "m.gguf", kind="F32")
+    ids, got = logits_of(path, TEXT)
+    _, without = logits_of(tiny_gguf, TEXT)
+    wanted = expected(model, ids)
+    assert distance(without, wanted) > 0.1, "nothing was learned: the test would prove nothing"
+    assert distance(got, wanted) < 0.005
+
+
+def test_the_nearest_adapter_of_a_lower_rank(trained: Any, tiny_gguf: Path, tmp_path: Path) -> None:
+    """A LoRA of rank 4 is itself at rank 4, and at rank 2 nearer than nothing and farther than itself."""
+    ids, _ = logits_of(tiny_gguf, TEXT)
+    wanted, away = expected(trained, ids), []
+    for rank in (2, 4, 7):
+        path = export.adapter(
+            tiny_gguf,
+            weights.lora_state(trained),
+            LORA,
+            tmp_path / "low.gguf",
+            name="low",
+            kind="F32",
+            rank=rank,
+        )
+        away.append(distance(logits_of(tiny_gguf, TEXT, path)[1], wanted))
+    assert away[0] > 0.05 and max(away[1:]) < 0.01
+    state, lora = export.read(tiny_gguf, path)
+    again = weights.with_lora(weights.load(tiny_gguf), lora)
+    weights.load_lora_state(again, state)
+    assert lora.rank == 7 and distance(expected(again, ids), wanted) < 0.01
+
+
 def test_what_is_no_adapter_for_the_model(tiny_gguf: Path, tmp_path: Path) -> None:
     (tmp_path / "text.gguf").write_text("no weights")
     for path in (tmp_path / "text.gguf", tmp_path / "missing.gguf", tiny_gguf):

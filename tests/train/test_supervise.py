@@ -167,6 +167,21 @@ def test_it_learns(tiny_gguf: Path, tmp_path: Path) -> None:
     assert records[-1]["tokens_per_second"] > 0
 
 
+def test_all_weights_are_learned_exactly_where_it_was_stopped(tiny_gguf: Path, tmp_path: Path) -> None:
+    recipe = msgspec.structs.replace(RECIPE, steps=3, learning_rate=1e-3, autocast=True)
+
+    def model() -> Any:
+        return weights.with_lora(weights.load(tiny_gguf, torch.bfloat16), weights.Lora(rank=0))
+
+    whole, first, again = model(), model(), model()
+    supervise.learn(whole, lessons_of(tiny_gguf, recipe), tmp_path / "whole")
+    supervise.learn(first, lessons_of(tiny_gguf, recipe), tmp_path / "parts", until=lambda: True)
+    supervise.learn(again, lessons_of(tiny_gguf, recipe), tmp_path / "parts")
+    before, expected, got = (weights.lora_state(each) for each in (model(), whole, again))
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    assert all((expected[name] != before[name]).any() for name in expected)
+
+
 def test_the_rate_rises_stays_and_falls() -> None:
     recipe = Recipe(steps=100, warmup=10, decay=0.5, learning_rate=1.0)
     rates = [supervise.rate_at(recipe, step) for step in range(100)]

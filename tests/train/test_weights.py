@@ -65,6 +65,37 @@ def test_a_lora_is_saved_and_loaded(tiny_gguf: Path, tmp_path: Path) -> None:
         weights.load_lora_state(weights.with_lora(weights.load(tiny_gguf), weights.Lora(rank=8)), state)
 
 
+def test_without_lora_the_weights_themselves_are_learned_saved_and_loaded(
+    tiny_gguf: Path, tmp_path: Path
+) -> None:
+    ids, _ = logits_of(tiny_gguf, TEXT)
+    whole = weights.Lora(rank=0)
+    model = weights.with_lora(weights.load(tiny_gguf), whole)
+    before = torch_logits(model, ids)
+    assert {n.split(".")[-2] for n, p in model.named_parameters() if p.requires_grad} == {
+        name.rpartition(".")[2] for name in weights.LINEAR.values()
+    }
+    randomised(model, 0.01)
+    weights.save_lora(tmp_path / "lora.safetensors", model)
+    state, facts = weights.read_lora(tmp_path / "lora.safetensors")
+    assert facts.rank == 0
+    other = weights.with_lora(weights.load(tiny_gguf), whole)
+    assert (torch_logits(other, ids) == before).all()
+    weights.load_lora_state(other, state)
+    assert (torch_logits(other, ids) == torch_logits(model, ids)).all() and (
+        before != torch_logits(other, ids)
+    ).any()
+    for wrong in (weights.with_lora(weights.load(tiny_gguf), weights.Lora(rank=4)),):
+        with pytest.raises(ModelUnloadable, match="another rank"):
+            weights.load_lora_state(wrong, state)
+
+
+def test_small_steps_are_not_lost_where_all_else_is_in_bfloat16(tiny_gguf: Path) -> None:
+    model = weights.with_lora(weights.load(tiny_gguf, torch.bfloat16), weights.Lora(rank=0))
+    kinds = {parameter.dtype for parameter in model.parameters() if parameter.requires_grad}
+    assert kinds == {torch.float32} and model.lm_head.weight.dtype == torch.bfloat16
+
+
 def test_a_file_that_is_no_lora(tmp_path: Path) -> None:
     (tmp_path / "lora.safetensors").write_bytes(b"nothing of the kind")
     with pytest.raises(ModelUnloadable, match="cannot be read as a LoRA"):
